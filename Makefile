@@ -7,6 +7,8 @@ PRESS  := $(RUN) -m press
 # More workers than cores only slow each other down.
 JOBS   ?= 2
 
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup book test html pdf tangle stitch data execute serve new-chapter quarto lint types check lock bench clean
 
@@ -23,9 +25,12 @@ $(READY): requirements.lock pyproject.toml
 	@rm -f $(READY)
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "make: no virtual environment could be made – install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(RUN) -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.lock \
-	  || { echo "make: set-up failed – check the network and the free space, then run again" >&2; exit 1; }
-	@$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(RUN) -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock 2>$(VENV)/pip.log \
+	  | awk -v all="$$(wc -l < requirements.lock)" \
+	    '/^Collecting/ { printf "\r  %d of %d packages", ++n, all; fflush() } \
+	     /^Installing collected/ { printf "\r  installing %d packages …   ", n; fflush() } END { print "" }' \
+	  || { grep '^ERROR' $(VENV)/pip.log >&2; echo "make: set-up failed – check the network and the free space, then run again" >&2; exit 1; }
+	@$(RUN) -m pip install --disable-pip-version-check -qq --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 book: $(READY) ## make everything: package, notebooks, HTML and PDF; print where they are
