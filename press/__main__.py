@@ -37,7 +37,8 @@ def _execute(book: config.Book, options: argparse.Namespace) -> None:
     from press.execute import execute
 
     only = book.entry(options.chapter).path if getattr(options, "chapter", None) else None
-    execute(book, only=only, everything=getattr(options, "all", False), jobs=options.jobs)
+    everything, timeout = getattr(options, "all", False), getattr(options, "timeout", 120)
+    execute(book, only=only, everything=everything, jobs=options.jobs, timeout=timeout)
 
 
 def _html(book: config.Book, options: argparse.Namespace) -> None:
@@ -58,8 +59,8 @@ def _book(book: config.Book, options: argparse.Namespace) -> None:
     stages: list[tuple[str, Verb]] = [
         ("tangle", _tangle),
         ("execute", _execute),
+        ("pdf", _pdf),  # before the site, whose cover links to it
         ("html", _html),
-        ("pdf", _pdf),
     ]
     for name, stage in stages:
         start = time.monotonic()
@@ -137,6 +138,13 @@ def parser() -> argparse.ArgumentParser:
     execute = verb("execute", _execute, "execute stale chapters into notebooks/", jobs=True)
     execute.add_argument("--chapter", metavar="NAME", help="only this one: path, number or slug")
     execute.add_argument("--all", action="store_true", help="also those that are fresh")
+    execute.add_argument(
+        "--timeout",
+        type=float,
+        default=120,
+        metavar="S",
+        help="seconds that one cell may take (default: 120)",
+    )
     verb("html", _html, "weave the site", jobs=True)
     verb("pdf", _pdf, "weave the PDF", jobs=True)
     verb("check", _check, "fail when generated files are not what the chapters make")

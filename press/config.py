@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +20,8 @@ BOOK_KEYS = {
     "appendices", "repo-url", "site-url", "cover-image", "output-file",
 }  # fmt: skip
 TOP_KEYS = {
-    "project", "book", "bibliography", "link-citations", "lang", "number-sections", "crossref", "execute", "jupyter",
-    "macros", "filters", "format", "profile", "csl",
+    "project", "book", "bibliography", "link-citations", "lang", "number-sections", "crossref", "execute",
+    "jupyter", "macros", "filters", "format", "profile", "csl",
 }  # fmt: skip
 
 
@@ -54,6 +55,7 @@ class Book:
     description: str
     language: str
     bibliography: str
+    csl: str
     macros: dict[str, str]
     entries: tuple[Entry, ...]
     output: str
@@ -62,6 +64,11 @@ class Book:
     def parts(self) -> list[str]:
         """Titles of the parts in order."""
         return list(dict.fromkeys(entry.part for entry in self.entries if entry.part))
+
+    @cached_property
+    def citation_style(self) -> str:
+        """The text of the CSL file, "" for pandoc's own style."""
+        return read_text(self.root / self.csl) if self.csl else ""
 
     def entry(self, path: str) -> Entry:
         """Find a chapter by path, stem or unique piece of its file name (`02`, `f-divergence`).
@@ -87,6 +94,10 @@ def load(root: Path) -> Book:
     Raises:
         PressError: Not a book, malformed YAML, an unknown key, a missing or doubly listed chapter.
     """
+    if not (root / CONFIG).is_file():
+        raise PressError(
+            "no book here", file=CONFIG, remedy="run in the folder of a book, or name it by --root"
+        )
     text = read_text(root / CONFIG, CONFIG)
     try:
         data = yaml.safe_load(text)
@@ -102,8 +113,13 @@ def load(root: Path) -> Book:
     _known(text, data, TOP_KEYS, "")
     book = data["book"]
     _known(text, book, BOOK_KEYS, "book")
-    macros = data.get("macros", {})
+    macros = data.get("macros") or {}
+    if not isinstance(macros, dict):
+        raise PressError("'macros' is not a list of names", file=CONFIG, line=_line(text, "macros:"))
     for name, body in macros.items():
+        if not re.fullmatch("[A-Za-z]+", str(name)):
+            what, line = f"macro name '{name}'", _line(text, f"{name}:")
+            raise PressError(what, file=CONFIG, line=line, remedy="use letters only, as TeX does")
         if not (isinstance(body, str) and len(body) > 1 and body[0] == body[-1] == "$"):
             raise PressError(
                 f"macro '{name}' is not math",
@@ -112,6 +128,14 @@ def load(root: Path) -> Book:
                 remedy="write its body as '$…$'",
             )
     project = data.get("project") or {}
+    if not isinstance(project, dict):
+        raise PressError("'project' is not a list of keys", file=CONFIG, line=_line(text, "project:"))
+    output = str(project.get("output-dir", "_book"))
+    if not re.fullmatch(r"[\w-]+", output):
+        what, line = f"output-dir '{output}'", _line(text, "output-dir:")
+        raise PressError(
+            what, file=CONFIG, line=line, remedy="name a folder beside _quarto.yml, such as _book"
+        )
     return Book(
         root=root,
         title=str(book.get("title", "Untitled")),
@@ -120,10 +144,21 @@ def load(root: Path) -> Book:
         description=str(book.get("description", "")),
         language=str(data.get("lang", "en-GB")),
         bibliography=str(data.get("bibliography", "")),
+        csl=_style(root, text, data),
         macros={name: body[1:-1] for name, body in macros.items()},
         entries=_entries(root, text, book),
-        output=str(project.get("output-dir", "_book")),
+        output=output,
     )
+
+
+def _style(root: Path, text: str, data: dict[str, Any]) -> str:
+    style = str(data.get("csl") or "")
+    if style and not (root / style).is_file():
+        line = _line(text, "csl:")
+        raise PressError(
+            f"citation style '{style}' does not exist", file=CONFIG, line=line, remedy="mend the path"
+        )
+    return style
 
 
 def _entries(root: Path, text: str, book: dict[str, Any]) -> tuple[Entry, ...]:
@@ -133,6 +168,11 @@ def _entries(root: Path, text: str, book: dict[str, Any]) -> tuple[Entry, ...]:
     def add(path: Any, part: str, appendix: bool) -> None:
         if not isinstance(path, str) or not path.endswith(".qmd"):
             raise PressError(f"'{path}' is not a .qmd file", file=CONFIG, line=_line(text, str(path)))
+        if path.startswith("/") or {"..", ".", ""} & set(path.split("/")):
+            remedy = "write it from the root of the book"
+            raise PressError(
+                f"'{path}' is not a plain path", file=CONFIG, line=_line(text, path), remedy=remedy
+            )
         if not (root / path).is_file():
             raise PressError(
                 f"chapter '{path}' does not exist",
@@ -147,6 +187,12 @@ def _entries(root: Path, text: str, book: dict[str, Any]) -> tuple[Entry, ...]:
             number = next(letters) if appendix else str(next(chapters))
         found.append(Entry(path, number, part, appendix))
 
+    for key in ("chapters", "appendices"):
+        if not isinstance(book.get(key) or [], list):
+            remedy = "write one file a line, behind '- '"
+            raise PressError(
+                f"'{key}' is not a list", file=CONFIG, line=_line(text, f"{key}:"), remedy=remedy
+            )
     for item in book.get("chapters") or []:
         if isinstance(item, dict):
             unknown = set(item) - {"part", "chapters"}

@@ -40,6 +40,9 @@ def read_text(path: Path, shown: str | Path | None = None) -> str:
         raise PressError(
             f"cannot be read: {error.strerror}", file=shown, remedy="check its permissions"
         ) from None
+    if data.startswith(b"\xef\xbb\xbf"):
+        remedy = "save the file as UTF-8 without a byte-order mark"
+        raise PressError("begins with a byte-order mark", file=shown, line=1, remedy=remedy)
     if b"\r" in data:
         line = data[: data.index(b"\r")].count(b"\n") + 1
         raise PressError("Windows line ends", file=shown, line=line, remedy="save the file with LF line ends")

@@ -1,21 +1,17 @@
 """The number of everything that has one, given once and used by HTML, PDF, notebooks and lint alike.
 
-The rules are Quarto's for books with `number-sections` and `crossref: chapters`: every kind counts for itself, anew in
-each chapter, and carries the number of the chapter.
+The rules are Quarto's for books with `number-sections` and `crossref: chapters`: every kind counts for
+itself, anew in each chapter, and carries the number of the chapter.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from press.config import Book, Entry
 from press.errors import PressError
+from press.prose import images, table_captions
 from press.source import KINDS, THEOREMS, Cell, Chapter, Code, DivOpen, Equation, Heading, Text
-
-REFERENCE = re.compile(r"(?<![\w\\@])@((?:" + "|".join(KINDS) + r")-[\w-]*\w)")
-IMAGE = re.compile(r"!\[(?P<caption>.*)\]\((?P<path>[^)\s]+)[^)]*\)(?P<attributes>\{[^}]*\})?")
-LABEL = re.compile(r"#((?:fig|tbl)-[\w-]*\w)")
 
 
 @dataclass(frozen=True)
@@ -51,26 +47,6 @@ class Index:
 
     targets: dict[str, Target]
     sections: dict[str, tuple[Section, ...]]
-
-
-def references(chapter: Chapter) -> list[tuple[int, str]]:
-    """Every cross-reference in prose, as pairs of line and label, in order."""
-    found: list[tuple[int, str]] = []
-    for block in chapter.blocks:
-        if isinstance(block, Text):
-            texts = list(enumerate(block.lines, block.line))
-        elif isinstance(block, Heading):
-            texts = [(block.line, block.text)]
-        elif isinstance(block, Cell):
-            texts = [
-                (block.line, str(block.options.get(key, ""))) for key in ("fig-cap", "tbl-cap", "lst-cap")
-            ]
-        else:
-            continue
-        for line, text in texts:
-            plain = re.sub(r"`[^`]*`", "", text)
-            found += [(line, match[1]) for match in REFERENCE.finditer(plain)]
-    return found
 
 
 def build(book: Book, chapters: dict[str, Chapter]) -> tuple[Index, list[PressError]]:
@@ -140,17 +116,18 @@ def _chapter(entry: Entry, chapter: Chapter) -> tuple[list[Section], list[Target
                 add(block.attributes.identifier, block.line, block.attributes.pairs.get("lst-cap", ""))
             case DivOpen() if block.attributes.identifier.split("-", 1)[0] in {*THEOREMS, "fig", "tbl"}:
                 following = blocks[position + 1] if position + 1 < len(blocks) else None
-                title = following.text if isinstance(following, Heading) and following.title_of else ""
+                title = block.attributes.pairs.get("tbl-cap", "")
+                if isinstance(following, Heading) and following.title_of:
+                    title = following.text
                 add(block.attributes.identifier, block.line, title)
             case Text():
-                for line, text in enumerate(block.lines, block.line):
-                    for found in LABEL.finditer(" ".join(re.findall(r"\{[^}]*\}\s*$", text))):
-                        image = IMAGE.search(text)
-                        add(
-                            found[1],
-                            line,
-                            image["caption"] if image else text.lstrip(": ").split("{#")[0].strip(),
-                        )
+                figures = [
+                    (image.line, image.attributes.identifier, image.caption) for image in images(block)
+                ]
+                tables = [(table.line, table.label, table.text) for table in table_captions(block)]
+                for line, label, title in sorted(figures + tables):
+                    if label.startswith(("fig-", "tbl-")):
+                        add(label, line, title)
     return sections, targets
 
 

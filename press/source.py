@@ -1,8 +1,8 @@
 """A chapter's `.qmd` as a list of blocks with line numbers.
 
-Pandoc reads the chapter for weaving; this reader finds what the tools need with exact places: cells, equations,
-headings, divs and text. It accepts the book's subset of Quarto only, where every block starts at the margin or
-inside a list item or quotation, and says so otherwise.
+Pandoc reads the chapter for weaving; this reader finds what the tools need with exact places: cells,
+equations, headings, divs and text. It accepts the book's subset of Quarto only, where every block starts at
+the margin or inside a list item or quotation, and says so otherwise.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import yaml
 from press.errors import PressError
 from press.files import read_text
 
-FENCE = re.compile(r"^(\s*)(`{3,}|~{3,})\s*(.*)$")
+FENCE = re.compile(r"^(\s*)(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
 DIV = re.compile(r"^\s*(:{3,})\s*(.*?)\s*:*\s*$")
 HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*(\{[^{}]*\})?\s*$")
 OPTION = re.compile(r"^#\|\s?(.*)$")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader, in C where libyaml is there: a book has a thousand cells."""
 INLINE = re.compile(r"(?<!`)`\{python\}\s+([^`]+)`(?!`)")
 THEOREMS = {
     "thm": "Theorem", "lem": "Lemma", "cor": "Corollary", "prp": "Proposition", "cnj": "Conjecture",
@@ -186,14 +188,14 @@ def attributes(text: str) -> Attributes:
     text = text.strip()
     if not text.startswith("{"):
         return Attributes(classes=(text,)) if text else Attributes()
-    identifier, classes, pairs = "", [], {}
+    identifier, classes, pairs = "", ["unnumbered"] if text == "{-}" else [], {}
     for match in re.finditer(r"""#([^\s}]+)|\.([^\s}=]+)|([\w-]+)=("[^"]*"|'[^']*'|[^\s}]+)""", text[1:-1]):
         if match[1]:
             identifier = match[1]
         elif match[2]:
             classes.append(match[2])
         else:
-            pairs[match[3]] = match[4].strip("\"'")
+            pairs[match[3]] = match[4][1:-1] if match[4][0] in "\"'" else match[4]
     return Attributes(identifier, tuple(classes), pairs)
 
 
@@ -203,7 +205,7 @@ def _front_matter(lines: list[str], path: str) -> tuple[dict[str, Any], int]:
     for number in range(1, len(lines)):
         if lines[number].strip() in ("---", "..."):
             try:
-                front = yaml.safe_load("\n".join(lines[1:number])) or {}
+                front = yaml.load("\n".join(lines[1:number]), LOADER) or {}
             except yaml.YAMLError as error:
                 mark = getattr(error, "problem_mark", None)
                 place = 2 + (mark.line if mark else 0)
@@ -219,7 +221,7 @@ def _front_matter(lines: list[str], path: str) -> tuple[dict[str, Any], int]:
 
 
 def _blocks(lines: list[str], start: int, path: str) -> Iterator[Block]:
-    number, text_start, divs = start, start, []
+    number, text_start, divs, in_equation = start, start, [], False
 
     def text_until(stop: int) -> Iterator[Text]:
         if any(line.strip() for line in lines[text_start:stop]):
@@ -229,12 +231,15 @@ def _blocks(lines: list[str], start: int, path: str) -> Iterator[Block]:
         line = lines[number]
         block: Block | None = None
         end = number
+        ended = number == text_start and not in_equation
+        in_equation = False
         if match := FENCE.match(line):
-            end = _fence_end(lines, number, match[1], match[2], path)
-            block = _code(lines, number, end, match[3], path)
+            end = _fence_end(lines, number, match[2], path)
+            block = _code(lines, number, end, match[3], path, match[1])
         elif line.lstrip().startswith("$$"):
             block = _equation(lines, number, path)
             end = block.end - 1
+            in_equation = True
         elif match := DIV.match(line):
             if match[2]:
                 block = DivOpen(number + 1, attributes(match[2]))
@@ -256,6 +261,9 @@ def _blocks(lines: list[str], start: int, path: str) -> Iterator[Block]:
             yield from text_until(number)
             number = text_start = end + 1
             continue
+        if isinstance(block, Heading | DivOpen) and not ended and lines[number - 1].strip():
+            what = f"a {'heading' if isinstance(block, Heading) else 'div'} in the middle of a paragraph"
+            raise PressError(what, file=path, line=number + 1, remedy="put an empty line before it")
         if block is not None:
             yield from text_until(number)
             yield block
@@ -268,26 +276,30 @@ def _blocks(lines: list[str], start: int, path: str) -> Iterator[Block]:
         )
 
 
-def _fence_end(lines: list[str], start: int, indent: str, fence: str, path: str) -> int:
+def _fence_end(lines: list[str], start: int, fence: str, path: str) -> int:
     for number in range(start + 1, len(lines)):
         stripped = lines[number].strip()
         if set(stripped) == {fence[0]} and len(stripped) >= len(fence):
             return number
         match = FENCE.match(lines[number])
-        if match and match[3].startswith("{python}") and not match[1] and fence[0] == "`" == match[2][0]:
+        if match and match[3].startswith("{python}") and not match[1] and match[2].startswith(fence):
             break
     raise PressError(
         "code fence is not closed", file=path, line=start + 1, remedy=f"add a line '{fence}' after it"
     )
 
 
-def _code(lines: list[str], start: int, end: int, info: str, path: str) -> Cell | Code:
+def _code(lines: list[str], start: int, end: int, info: str, path: str, indent: str) -> Cell | Code:
     body = lines[start + 1 : end]
     if not re.match(r"\{\w+\}\s*$", info):
         named = (
             attributes(info if info.startswith("{") else f"{{.{info.split()[0]}}}") if info else Attributes()
         )
-        return Code(start + 1, end + 1, named, "\n".join(body))
+        source = "\n".join(line.removeprefix(indent) for line in body)
+        return Code(start + 1, end + 1, named, source)
+    if indent:
+        what, remedy = "an indented cell", "start it at the margin"
+        raise PressError(what, file=path, line=start + 1, remedy=remedy)
     if info.strip() != "{python}":
         raise PressError(
             f"cell in an unknown language {info}", file=path, line=start + 1, remedy="use {python}"
@@ -299,7 +311,7 @@ def _code(lines: list[str], start: int, end: int, info: str, path: str) -> Cell 
         header.append(line)
     options_text = "\n".join(OPTION.match(line)[1] for line in header)  # type: ignore[index]
     try:
-        options = yaml.safe_load(options_text) or {}
+        options = yaml.load(options_text, LOADER) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = start + 2 + (mark.line if mark else 0)
@@ -321,9 +333,10 @@ def _equation(lines: list[str], start: int, path: str) -> Equation:
     while "$$" not in current:
         collected.append(current)
         end += 1
-        if end >= len(lines) or (not lines[end].strip() and not any(part.strip() for part in collected)):
+        blank = end >= len(lines) or not lines[end].strip()
+        if blank and not (any(map(str.strip, collected)) and any(map(str.strip, lines[end:]))):
             raise PressError("equation is not closed", file=path, line=start + 1, remedy="add '$$' after it")
-        if not lines[end].strip():
+        if blank:
             raise PressError(
                 "empty line inside an equation, or '$$' missing before it", file=path, line=end + 1,
                 remedy="delete the empty line, or close the equation",

@@ -39,18 +39,41 @@ local function captioned(label, inlines)
   return caption
 end
 
+-- `@eq-a`, `[@eq-a; @eq-b]`, and `@thm-a [@author2000]`, which pandoc takes for one citation
 local function cite(element)
-  if not is_label(element.citations[1].id) then return nil end
-  local out = pandoc.Inlines({})
-  for position, citation in ipairs(element.citations) do
-    if position > 1 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
-    local target = entry(citation.id)
-    local text = citation.mode == "SuppressAuthor" and target.number or target.text
-    local link = pandoc.Link(pandoc.Str((text:gsub(" ", "\u{a0}"))), target.href)
-    link.attr = pandoc.Attr("", { "xref" }, { kind = target.kind, label = citation.id })
-    out:insert(link)
+  if not element.citations:find_if(function(citation) return is_label(citation.id) end) then return nil end
+  local out, others = pandoc.Inlines({}), pandoc.List()
+  for _, citation in ipairs(element.citations) do
+    if is_label(citation.id) then
+      if #out > 0 then out:extend({ pandoc.Str(","), pandoc.Space() }) end
+      local target = entry(citation.id)
+      local text = citation.mode == "SuppressAuthor" and target.number or target.text
+      local link = pandoc.Link(pandoc.Str((text:gsub(" ", "\u{a0}"))), target.href)
+      -- as a list of pairs, since a table would come out in any order
+      link.attr = pandoc.Attr("", { "xref" }, { { "kind", target.kind }, { "label", citation.id } })
+      out:insert(link)
+      if #citation.suffix > 0 then
+        out:extend({ pandoc.Space(), pandoc.Str("[") })
+        out:extend(citation.suffix)
+        out:insert(pandoc.Str("]"))
+      end
+    else
+      others:insert(citation)
+    end
+  end
+  if #others > 0 then
+    local rest = pandoc.Cite(pandoc.Inlines({ pandoc.Str("[@" .. others[1].id .. "]") }), others)
+    local first = is_label(element.citations[1].id)
+    out:insert(first and #out + 1 or 1, pandoc.Space())
+    out:insert(first and #out + 1 or 1, rest)
   end
   return out
+end
+
+-- Markdown from an attribute (a title or a caption) as inlines, with its references resolved
+local function read_inlines(text)
+  local block = pandoc.read(text or "", "markdown").blocks[1]
+  return block and block.content:walk({ Cite = cite }) or pandoc.Inlines({})
 end
 
 -- `$$ … $$ {#eq-x}`: pandoc leaves the label as text behind the math
@@ -105,7 +128,7 @@ local function callout(div, class)
   local title = first_heading(div)
   local given = div.attributes.title
   if given then
-    title = pandoc.read(given, "markdown").blocks[1].content
+    title = read_inlines(given)
     div.attributes.title = nil
   end
   title = title or pandoc.Inlines({ pandoc.Str((class:gsub("callout%-", ""):gsub("^%l", string.upper))) })
@@ -122,7 +145,7 @@ local function table_float(div)
   local caption = div.attributes["tbl-cap"]
   local inlines
   if caption then
-    inlines = pandoc.read(caption, "markdown").blocks[1].content:walk({ Cite = cite })
+    inlines = read_inlines(caption)
     div.attributes["tbl-cap"] = nil
   else
     local last = div.content[#div.content]
@@ -140,7 +163,7 @@ local function table_float(div)
 end
 
 local function visible(div)
-  local html = FORMAT:match("html") ~= nil
+  local html = FORMAT:match("html") ~= nil or FORMAT == "gfm" -- notebooks show what HTML shows
   local wanted = div.attributes["when-format"] or div.attributes["unless-format"]
   local holds = (wanted == "html" and html) or ((wanted == "pdf" or wanted == "typst") and not html)
   if div.attributes["unless-format"] then holds = not holds end
@@ -191,9 +214,9 @@ end
 local function listing(code)
   local label = code.identifier:match("^lst%-.+") and code.identifier or code.attributes["lst-label"]
   if not label then return nil end
-  local caption = pandoc.read(code.attributes["lst-cap"] or "", "markdown").blocks[1]
+  local caption = read_inlines(code.attributes["lst-cap"])
   code.attributes["lst-cap"], code.attributes["lst-label"], code.identifier = nil, nil, ""
-  local plain = pandoc.Plain(captioned(label, caption and caption.content or {}))
+  local plain = pandoc.Plain(captioned(label, caption))
   return pandoc.Div({ pandoc.Div({ plain }, pandoc.Attr("", { "caption" })), code }, pandoc.Attr(label, { "listing" }))
 end
 
@@ -204,6 +227,10 @@ local function header(element)
   if number == nil then error("more headings than the index knows, at: " .. pandoc.utils.stringify(element)) end
   if number ~= "" then element.attributes.number = number end
   element.classes = element.classes:filter(function(class) return class ~= "unnumbered" end)
+  -- pandoc names a heading after its text: `## @exr-x` must not take the name of the exercise
+  element.content:walk({ Link = function(link)
+    if link.attributes.label == element.identifier then element.identifier = "about-" .. element.identifier end
+  end })
   return element
 end
 

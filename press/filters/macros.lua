@@ -60,9 +60,24 @@ local function read_macros(meta)
     if not math then error("macro " .. name .. " in _quarto.yml: write its body as '$…$'") end
     macros[name] = math.text
   end
+  meta.macros = nil -- or writers would try to convert the bodies
+  return meta
+end
+
+-- Titles and captions given as attributes are Markdown that later filters read.
+local function expand_attributes(element)
+  for _, key in ipairs({ "title", "tbl-cap", "lst-cap" }) do
+    local text = element.attributes[key]
+    if text then element.attributes[key] = expand(text, 0) end
+  end
+  return element
 end
 
 return {
   { Meta = read_macros },
-  { Math = function(math) math.text = expand(math.text, 0); return math end },
+  {
+    Math = function(math) math.text = expand(math.text, 0); return math end,
+    Div = expand_attributes,
+    CodeBlock = expand_attributes,
+  },
 }
