@@ -208,7 +208,7 @@ def _front_matter(lines: list[str], path: str) -> tuple[dict[str, Any], int]:
                 front = yaml.load("\n".join(lines[1:number]), LOADER) or {}
             except yaml.YAMLError as error:
                 mark = getattr(error, "problem_mark", None)
-                place = 2 + (mark.line if mark else 0)
+                place = min(2 + (mark.line if mark else 0), number)
                 raise PressError(
                     "front matter is not valid YAML", file=path, line=place, remedy="mend it"
                 ) from None
@@ -314,7 +314,7 @@ def _code(lines: list[str], start: int, end: int, info: str, path: str, indent: 
         options = yaml.load(options_text, LOADER) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = start + 2 + (mark.line if mark else 0)
+        place = start + 2 + min(mark.line if mark else 0, len(header) - 1)
         raise PressError(
             "cell options are not valid YAML", file=path, line=place, remedy="quote the value"
         ) from None
