@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -172,6 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
                 options.run(book, options)
     except PressError as error:
         print(f"press: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output went away, as in `press lint | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("press: interrupted; what was finished is kept, run again to go on", file=sys.stderr)

@@ -7,11 +7,12 @@ itself, anew in each chapter, and carries the number of the chapter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from press.config import Book, Entry
 from press.errors import PressError
 from press.prose import images, table_captions
-from press.source import KINDS, THEOREMS, Cell, Chapter, Code, DivOpen, Equation, Heading, Text
+from press.source import KINDS, THEOREMS, Cell, Chapter, Code, DivOpen, Equation, Heading, Text, parse
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def build(book: Book, chapters: dict[str, Chapter]) -> tuple[Index, list[PressEr
     sections: dict[str, tuple[Section, ...]] = {}
     errors: list[PressError] = []
     for entry in book.entries:
-        numbered, found = _chapter(entry, chapters[entry.path])
+        numbered, found = _chapter(entry, chapters[entry.path].text)
         sections[entry.path] = tuple(numbered)
         for target in found:
             first = targets.setdefault(target.label, target)
@@ -79,7 +80,8 @@ def build(book: Book, chapters: dict[str, Chapter]) -> tuple[Index, list[PressEr
     return Index(targets, sections), errors
 
 
-def _chapter(entry: Entry, chapter: Chapter) -> tuple[list[Section], list[Target]]:
+@lru_cache(maxsize=512)
+def _chapter(entry: Entry, text: str) -> tuple[list[Section], list[Target]]:
     sections: list[Section] = []
     targets: list[Target] = []
     counters: dict[str, int] = {}
@@ -91,7 +93,7 @@ def _chapter(entry: Entry, chapter: Chapter) -> tuple[list[Section], list[Target
         number = f"{entry.number}.{counters[kind]}" if entry.number else str(counters[kind])
         targets.append(Target(label, kind, number, f"{KINDS[kind]} {number}", entry.path, line, title))
 
-    blocks = chapter.blocks
+    blocks = parse(text, entry.path).blocks
     for position, block in enumerate(blocks):
         match block:
             case Heading() if not block.title_of:

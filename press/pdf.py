@@ -114,7 +114,15 @@ def _pieces(book: Book, chapters: dict[str, Chapter], index: numbering.Index, jo
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         made = pool.map(work, book.entries)
         pieces = list(
-            tqdm(made, total=len(book.entries), desc="typeset", unit="chapter", delay=2, leave=False)
+            tqdm(
+                made,
+                total=len(book.entries),
+                desc="typeset",
+                unit="chapter",
+                delay=2,
+                leave=False,
+                disable=None,
+            )
         )
     if errors:
         raise PressErrors(sorted(errors, key=lambda error: (error.file or "", error.line or 0)))

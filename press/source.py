@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +172,9 @@ def read(root: Path, path: str) -> Chapter:
     return parse(read_text(root / path, path), path)
 
 
+@lru_cache(maxsize=512)
 def parse(text: str, path: str) -> Chapter:
-    """Parse a chapter.
+    """Parse a chapter; remembered, since every stage of a run reads the same ones.
 
     Raises:
         PressError: Malformed front matter or cell options; an unclosed fence, div or equation.

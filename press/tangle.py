@@ -6,8 +6,9 @@ tangled (copies lie in `.press/tangled/`), or what the chapter as committed in g
 
 from __future__ import annotations
 
+import ast
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from press.config import Book
 from press.errors import PressError, PressErrors
@@ -32,30 +33,40 @@ def tangle(book: Book, check: bool = False, chapters: dict[str, Chapter] | None 
             case nothing is written.
     """
     found = modules(book, chapters)
-    texts = {target: render(blocks) for target, blocks in found.items()}
-    for target in list(texts):
-        for package in _packages(target):
-            texts.setdefault(f"{package}/__init__.py", _init(package))
     errors: list[PressError] = []
+    texts = {target: render(blocks) for target, blocks in found.items()}
+    for package in {package for target in found for package in _packages(target)}:
+        target = f"{package}/__init__.py"
+        if target not in texts:
+            old = _existing(book.root / target, errors, target)
+            texts[target] = old if old is not None and _only_docstring(target, old) else _init(package)
     changed: list[str] = []
     for target, text in sorted(texts.items()):
         path = book.root / target
         old = _existing(path, errors, target)
         if old != text:
             changed.append(target)
-            if not check and old is not None and not ours(book.root, target, old):
-                errors.append(_edited(target, old, text))
+            if old is not None and not ours(book.root, target, old):
+                errors.append(_edited(target, old, text, target in found))
+            elif check:
+                what, remedy = "differs from what the book tangles to", "run 'make tangle'"
+                errors.append(PressError(what, file=target, remedy=remedy))
     orphans = _orphans(book.root, texts)
     for target in orphans:
         old = _existing(book.root / target, errors, target)
-        if check or old is None or not ours(book.root, target, old):
-            remedy = "run 'make tangle'" if check else "move its code into a chapter, or delete the file"
+        mine = old is not None and ours(book.root, target, old)
+        if check or not mine:
+            remedy = "run 'make tangle'" if mine else "move its code into a chapter, or delete the file"
+            named = next(
+                (match["path"] for match in map(PROVENANCE.match, (old or "").split("\n")) if match), ""
+            )
+            if (
+                not mine
+                and named not in {entry.path for entry in book.entries}
+                and (book.root / named).is_file()
+            ):
+                remedy = f"list {named} in _quarto.yml, or delete the file"
             errors.append(PressError("no chapter tangles this file", file=target, remedy=remedy))
-    if check:
-        errors += [
-            PressError("differs from what the book tangles to", file=target, remedy="run 'make tangle'")
-            for target in changed
-        ]
     if errors:
         raise PressErrors(errors)
     if not check:
@@ -92,7 +103,7 @@ def committed(root: Path, target: str, text: str) -> str | None:
 
 def ours(root: Path, target: str, text: str) -> bool:
     """Whether a file's text came from the book and may be overwritten or deleted without loss."""
-    if text in known(root, target) or text == _init(str(PurePosixPath(target).parent)):
+    if text in known(root, target) or _only_docstring(target, text):
         return True
     return committed(root, target, text) == text
 
@@ -119,10 +130,23 @@ def _existing(path: Path, errors: list[PressError], target: str) -> str | None:
         return None
 
 
-def _edited(target: str, old: str, new: str) -> PressError:
+def _only_docstring(target: str, text: str) -> bool:
+    """Whether a file is the `__init__.py` of a package and holds no code."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return False
+    return target.endswith("/__init__.py") and all(
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body
+    )
+
+
+def _edited(target: str, old: str, new: str, stitchable: bool) -> PressError:
     pairs = zip(old.split("\n"), new.split("\n"), strict=False)
     line = next((number for number, (a, b) in enumerate(pairs, 1) if a != b), None)
     remedy = "run 'make stitch' to carry the edit into the chapter, or delete the file to drop it"
+    if not stitchable:
+        remedy = "move the code into a cell with this file, or delete it"
     return PressError("edited by hand, and about to be overwritten", file=target, line=line, remedy=remedy)
 
 

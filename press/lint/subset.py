@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -42,6 +43,7 @@ def check(book: Book, chapter: Chapter) -> Iterator[PressError]:
 
     for key in chapter.front:
         yield found(1, f"front matter '{key}'", "delete it; _quarto.yml and the heading say all")
+    unnumbered = {entry.path for entry in book.entries if not entry.number}
     labels: dict[str, int] = {}
     open_divs: list[DivOpen] = []
     for block in chapter.blocks:
@@ -62,7 +64,7 @@ def check(book: Book, chapter: Chapter) -> Iterator[PressError]:
                 if re.sub(r"\{#[^}]*\}", "", tail).strip():
                     yield found(block.end, "text after '$$' on its line", "put it on the next line")
             case Text():
-                yield from (found(*problem) for problem in _text(block))
+                yield from (found(*problem) for problem in _text(block, chapter.path, unnumbered))
     for line, text in passages(chapter):
         for match in TWICE.finditer(plain(text)):
             number = line + text.count("\n", 0, match.start())
@@ -160,7 +162,7 @@ def _code(opening: str) -> Iterator[tuple[str, str]]:
         yield "cell options behind the language", "write them as '#|' lines"
 
 
-def _text(block: Text) -> Iterator[tuple[int, str, str]]:
+def _text(block: Text, path: str, unnumbered: set[str]) -> Iterator[tuple[int, str, str]]:
     text = "\n".join(block.lines)
     bare, prose = without_code(text), plain(text)
 
@@ -180,7 +182,8 @@ def _text(block: Text) -> Iterator[tuple[int, str, str]]:
     for match in re.finditer(r"^\s*\{#eq-[^}]*\}", bare, re.MULTILINE):
         yield line(match), "the label of an equation on a line of its own", "put it behind the closing '$$'"
     for match in re.finditer(r"(?<!!)\[[^\[\]]*\]\(([^()\s]+\.(?:qmd|ipynb|html)(?:#[^()]*)?)\)", bare):
-        if "://" not in match[1]:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[1].split("#")[0]))
+        if "://" not in match[1] and target not in unnumbered:  # which have no number to refer to
             yield line(match), f"link to the file '{match[1]}'", "refer to its label, such as @sec-…"
     for match in re.finditer(r"\[([^\[\]]*@(?:" + "|".join(KINDS) + r")-[^\[\]]*)\]", prose):
         items = [item.strip() for item in match[1].split(";")]

@@ -280,6 +280,15 @@ def test_the_anatomy_is_asked_of_numbered_chapters_only(make_book, tmp_path: Pat
     assert lint(book) == []
 
 
+def test_an_unnumbered_chapter_is_linked_to_by_its_file(make_book, tmp_path: Path) -> None:
+    config = CONFIG.replace("[book/01-a/01-good.qmd]", "[index.qmd, book/01-a/01-good.qmd]")
+    chapter = with_text("See the [preface](../../index.qmd).")
+    book = make_book(
+        tmp_path, {"index.qmd": "# Preface {.unnumbered}\n", **files(config=config, chapter=chapter)}
+    )
+    assert lint(book) == []
+
+
 def test_labels_in_an_unnumbered_chapter_are_refused(make_book, tmp_path: Path) -> None:
     config = CONFIG.replace("[book/01-a/01-good.qmd]", "[index.qmd, book/01-a/01-good.qmd]")
     front = "# Preface {.unnumbered}\n\n$$ x $$ {#eq-front}\n"

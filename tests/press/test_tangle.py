@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from press.config import Book
+from press.config import Book, load
 from press.errors import PressError
 from press.files import CACHE
 from press.tangle import tangle
@@ -411,3 +411,22 @@ def test_a_tangled_file_that_is_not_text_is_kept(book: Book) -> None:
     with pytest.raises(PressError, match=r"tangled/agm/waves.py: cannot be read"):
         tangle(book)
     assert (book.root / "tangled/agm/waves.py").read_bytes() == b"\xff\xfe"
+
+
+def test_the_docstring_of_a_package_may_be_worded_by_hand(book: Book) -> None:
+    tangle(book)
+    path = book.root / "tangled/agm/__init__.py"
+    path.write_text('"""My words."""\n')
+    assert tangle(book) == [] == tangle(book, check=True)
+    path.write_text('"""My words."""\n\nimport os\n')
+    with pytest.raises(PressError, match=r"__init__.py:1: edited by hand.* – move the code into a cell"):
+        tangle(book)
+
+
+def test_the_file_of_an_unlisted_chapter_names_the_chapter(book: Book) -> None:
+    tangle(book)
+    shutil.rmtree(book.root / CACHE)
+    listing = book.root / "_quarto.yml"
+    listing.write_text(listing.read_text().replace("  - b.qmd\n", ""))
+    with pytest.raises(PressError, match=r"sea.py: no chapter tangles this file – list b.qmd in _quarto.yml"):
+        tangle(load(book.root))
