@@ -10,7 +10,7 @@ JOBS   ?= 2
 SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup book test html pdf tangle stitch data execute serve new-chapter quarto lint types check lock bench clean
+.PHONY: help setup book test html pdf tangle stitch proofread data execute serve new-chapter quarto lint types check lock bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ tangle: $(READY) ## write the package and its tests from the chapters
 
 stitch: $(READY) ## carry edits of tangled files back into the chapters
 	@$(PRESS) stitch
+
+proofread: $(READY) ## check every labelled equation (CHAPTER=02, EQ=eq-name for one, line by line)
+	@$(PRESS) proofread --jobs $(JOBS) $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(EQ),--eq $(EQ))
 
 data: $(READY) ## fetch the data sets into the cache (DATA="mnist emoji" for some)
 	@$(RUN) -m agm.data $(DATA)

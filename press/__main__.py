@@ -42,6 +42,17 @@ def _execute(book: config.Book, options: argparse.Namespace) -> None:
     execute(book, only=only, everything=everything, jobs=options.jobs, timeout=timeout)
 
 
+def _proofread(book: config.Book, options: argparse.Namespace) -> None:
+    from press.proofs import proofread
+
+    only = book.entry(options.chapter).path if getattr(options, "chapter", None) else None
+    totals = proofread(book, only=only, label=getattr(options, "eq", "") or "", jobs=options.jobs)
+    if totals:
+        verdicts = ", ".join(f"{count} {name}" for name, count in totals["by verdict"].items())
+        rate = f"; {totals['kill rate']:.1%} of mutants killed" if totals["kill rate"] is not None else ""
+        print(f"{totals['equations']} equations: {verdicts}{rate}")
+
+
 def _html(book: config.Book, options: argparse.Namespace) -> None:
     from press.html import weave_html
 
@@ -59,6 +70,7 @@ def _book(book: config.Book, options: argparse.Namespace) -> None:
     times: list[tuple[str, float]] = []
     stages: list[tuple[str, Verb]] = [
         ("tangle", _tangle),
+        ("proofread", _proofread),
         ("execute", _execute),
         ("pdf", _pdf),  # before the site, whose cover links to it
         ("html", _html),
@@ -146,6 +158,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds that one cell may take (default: 120)",
     )
+    proof = verb("proofread", _proofread, "check every labelled equation; keep the ledger", jobs=True)
+    proof.add_argument("--chapter", metavar="NAME", help="only this one: path, number or slug")
+    proof.add_argument("--eq", metavar="LABEL", help="only this equation, shown line by line")
     verb("html", _html, "weave the site", jobs=True)
     verb("pdf", _pdf, "weave the PDF", jobs=True)
     verb("check", _check, "fail when generated files are not what the chapters make")

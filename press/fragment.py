@@ -18,6 +18,7 @@ from press.config import Book, Entry
 from press.errors import PressError, PressErrors
 from press.files import CACHE, digest, read_json, write, write_json
 from press.index import Index
+from press.proofs import PAGE, Mark
 from press.prose import references
 from press.source import KINDS, Chapter
 
@@ -75,7 +76,12 @@ def files_prefix(entry: Entry) -> str:
 
 
 def context(
-    entry: Entry, chapter: Chapter, index: Index, paths: Mapping[str, str], executed: str = ""
+    entry: Entry,
+    chapter: Chapter,
+    index: Index,
+    paths: Mapping[str, str],
+    executed: str = "",
+    marks: Mapping[str, Mark] | None = None,
 ) -> dict[str, object]:
     """What `filters/book.lua` must know of the rest of the book: numbers, and labels used or defined here.
 
@@ -85,6 +91,7 @@ def context(
         index: The numbers of the whole book.
         paths: The page of each chapter by path.
         executed: The text of its notebook, whose outputs may refer to labels as well.
+        marks: The verdicts on equations by label, from the ledger.
 
     Raises:
         PressErrors: References to labels that nothing bears.
@@ -111,6 +118,14 @@ def context(
             "text": target.text, "number": target.number, "href": f"{page}#{label}", "kind": target.kind,
             "title": target.title,
         }  # fmt: skip
+        if marks and label in marks and target.path == entry.path and PAGE in index.targets:
+            ledger = index.targets[PAGE].path
+            page = "" if ledger == entry.path else relative(paths[ledger], paths[entry.path])
+            labels[label] |= {
+                "mark": marks[label].text,
+                "mark_title": marks[label].title,
+                "mark_href": f"{page}#ledger-{label}",
+            }
     return {"sections": [section.number for section in index.sections[entry.path]], "labels": labels}
 
 

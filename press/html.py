@@ -18,6 +18,7 @@ from press.config import Book, Entry
 from press.errors import PressError, PressErrors
 from press.files import CACHE, digest, read_json, write, write_json
 from press.fragment import Fragment, context, files_prefix, fragment, page_path
+from press.proofs import marks
 from press.search import indexing
 from press.source import Chapter, read
 
@@ -65,13 +66,14 @@ def _fragments(
     paths = {entry.path: page_path(entry) for entry in book.entries}
     bibliography = references(book)
     errors: list[PressError] = []
+    verdicts = marks(book)
 
     def work(entry: Entry) -> tuple[Entry, Fragment] | None:
         chapter = chapters[entry.path]
         try:
             executed = notebook_path(book.root, entry.path)
             outputs = executed.read_text(encoding="utf-8", errors="replace") if executed.is_file() else ""
-            known = context(entry, chapter, index, paths, outputs)
+            known = context(entry, chapter, index, paths, outputs, verdicts)
             return entry, fragment(book, entry, chapter, known, bibliography)
         except PressErrors as several:
             errors.extend(several.errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from press.source import Chapter, Heading
 FORMAT = "1"
 """Counted up when the executor stores outputs differently, which makes every chapter stale."""
 PACKAGE = "agm"
+CHECKER = "proofread"
 LOCK = "requirements.lock"
 ARTIFACTS = "artifacts"
 
@@ -55,6 +57,11 @@ class Modules:
             ]
             parts += [chapter.path, *titles[:1], *(cell.file + "\n" + cell.source for cell in chapter.cells)]
         return digest(*parts)
+
+    @cached_property
+    def checker(self) -> str:
+        """Digest of the proofreader, for chapters that show it at work."""
+        return digest(*(path.read_bytes() for path in sorted((self.root / CHECKER).glob("*.py"))))
 
     def every(self) -> set[str]:
         """The names of all modules of the package."""
@@ -137,8 +144,8 @@ def chapter_key(chapter: Chapter, modules: Modules) -> str:
 
     That is: the code of its evaluated cells and whether their output is kept, its inline expressions, the
     tangled modules that they import (comments aside), the artifacts that either names, and the lock file. A
-    chapter whose cells name the folder `tangled/agm` depends on the whole package; one that names `book`, on
-    the code of all chapters.
+    chapter that imports the proofreader depends on it; one whose cells name the folder `tangled/agm`, on the
+    whole package; one that names `book`, on the code of all chapters.
     """
     parts: list[str] = [FORMAT]
     imports: set[str] = set()
@@ -151,6 +158,8 @@ def chapter_key(chapter: Chapter, modules: Modules) -> str:
             strings |= cell_strings
     if f"tangled/{PACKAGE}" in strings:
         imports |= modules.every()
+    if any(re.search(rf"^\s*(?:from|import) {CHECKER}\b", part, re.MULTILINE) for part in parts):
+        parts += [CHECKER, modules.checker]
     if "book" in strings:
         parts += ["book", modules.book_code]
     if len(parts) == 1 and not chapter.inline:

@@ -18,6 +18,7 @@ from press.errors import PressError, PressErrors
 from press.files import CACHE, digest, read_json, write, write_json
 from press.fragment import context, page_path
 from press.index import Index
+from press.proofs import marks
 from press.prose import inline_math
 from press.source import Chapter, Equation
 
@@ -94,7 +95,8 @@ def knowledge(book: Book, entry: Entry, chapter: Chapter, index: Index) -> dict[
     """
     executed = notebook_path(book.root, entry.path)
     outputs = executed.read_text(encoding="utf-8", errors="replace") if executed.is_file() else ""
-    known = context(entry, chapter, index, {other.path: page_path(other) for other in book.entries}, outputs)
+    paths = {other.path: page_path(other) for other in book.entries}
+    known = context(entry, chapter, index, paths, outputs, marks(book))
     labels: dict[str, dict[str, str]] = known["labels"]  # type: ignore[assignment]
     return known | {
         "labels": {label: target | {"href": f"#{label}"} for label, target in labels.items()},

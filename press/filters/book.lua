@@ -2,7 +2,8 @@
 -- the JSON file named by PRESS_CONTEXT: {"sections": [...], "labels": {label: {text, number, href, kind, title}}}.
 --
 --   heading            attribute number="2.1"
---   labelled equation  Span #eq-x .equation number="2.1" around the display Math
+--   labelled equation  Span #eq-x .equation number="2.1" around the display Math; with a verdict in the ledger also
+--                      mark="✓✓" mark-title="proved …" mark-href="…#ledger-eq-x"
 --   cross-reference    Link .xref kind="eq", already with its text
 --   theorem            Div #thm-x .theorem .thm: Div .theorem-title (Span .theorem-label, Span .theorem-name), body
 --   callout            Div .callout .callout-note [collapse]: Div .callout-title, Div .callout-body
@@ -90,7 +91,12 @@ local function equations(inlines)
       local label, rest
       if tail and tail.t == "Str" then label, rest = tail.text:match("^{#(eq%-[%w%-_]+)}(.*)$") end
       if label then
-        out:insert(pandoc.Span({ math }, pandoc.Attr(label, { "equation" }, { number = entry(label).number })))
+        local target = entry(label)
+        local attributes = { number = target.number }
+        if target.mark then
+          attributes.mark, attributes["mark-title"], attributes["mark-href"] = target.mark, target.mark_title, target.mark_href
+        end
+        out:insert(pandoc.Span({ math }, pandoc.Attr(label, { "equation" }, attributes)))
         if rest ~= "" then out:insert(pandoc.Str(rest)) end
         position, changed = next_one, true
       else

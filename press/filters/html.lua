@@ -54,14 +54,22 @@ local function display_math(math)
   return raw_inline(string.format('<span class="math display" style="--h:%.1f">\\[%s\\]</span>', height(math.text), escape(math.text)))
 end
 
+-- The verdict of the ledger beside the number
+local function mark(span)
+  local attributes = span.attributes
+  if not attributes.mark then return "" end
+  return string.format('<a class="equation-mark" href="%s" title="%s" aria-label="Verdict: %s">%s</a>',
+    escape(attributes["mark-href"]), escape(attributes["mark-title"]), escape(attributes["mark-title"]), attributes.mark)
+end
+
 -- A display equation in its box: the math scrolls, the number stays
 local function equation(span, number)
   local math = span.content[1]
   local out = pandoc.Inlines({ raw_inline('<span class="equation-body">'), display_math(math), raw_inline("</span>") })
   if number then
     out:insert(raw_inline(string.format(
-      '<span class="equation-side"><a class="equation-number" href="#%s" aria-label="Equation %s">(%s)</a></span>',
-      span.identifier, number, number)))
+      '<span class="equation-side"><a class="equation-number" href="#%s" aria-label="Equation %s">(%s)</a>%s</span>',
+      span.identifier, number, number, mark(span))))
   end
   return pandoc.Span(out, pandoc.Attr(span.identifier, { "equation", number and "numbered" or nil }))
 end

@@ -59,8 +59,9 @@ end
 
 local function span(element)
   if element.classes:includes("equation") then
-    local mark = element.attributes.mark and ", mark: " .. quoted(element.attributes.mark) or ""
-    local arguments = quoted(element.attributes.number) .. ", name: " .. quoted(element.identifier) .. mark
+    local mark = element.attributes.mark
+    if mark then mark = ", mark: [#jump(" .. quoted("ledger-" .. element.identifier) .. ")[" .. mark .. "]]" end
+    local arguments = quoted(element.attributes.number) .. ", name: " .. quoted(element.identifier) .. (mark or "")
     return inline("#equation(" .. arguments .. ")[" .. converted(element.content[1]) .. "];"), false
   elseif element.classes:includes("caption-label") then
     return pandoc.Strong(element.content)

@@ -1,1 +1,1 @@
-"""The package of the textbook *Advanced Generative Modeling*, tangled from its chapters."""
+"""The package `agm`, tangled from the book."""

@@ -213,6 +213,28 @@ def test_mel_spectrogram_of_a_tone_and_its_scaling() -> None:
         mel_spectrogram(torch.zeros(128))
 
 
+def test_mel_spectrogram_is_the_displayed_sum() -> None:
+    """@eq-data-mel written out, with filters made from the formula of the mel scale."""
+    size, hop, bands, rate = 64, 16, 5, 8000
+    noise = np.random.default_rng(0).normal(size=200)
+    padded = np.pad(noise, size // 2, mode="reflect")
+    n, j = np.arange(size), np.arange(size // 2 + 1)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * n / size)
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), bands + 2) / 2595) - 1)
+    left, centre, right = (edges[k : k + bands, None] for k in range(3))
+    frequency = j * rate / size
+    rising, falling = (frequency - left) / (centre - left), (right - frequency) / (right - centre)
+    filters = np.minimum(rising, falling).clip(min=0)
+    columns = []
+    for k in range(1 + len(noise) // hop):
+        waves = np.exp(-2j * np.pi * np.outer(j, n) / size)
+        power = np.abs(waves @ (window * padded[n + k * hop])) ** 2
+        columns.append(np.log(np.maximum(1e-5, filters @ power)))
+    waveform = torch.tensor(noise, dtype=torch.float32)
+    got = mel_spectrogram(waveform, rate, n_fft=size, hop_length=hop, n_mels=bands)
+    np.testing.assert_allclose(got.numpy(), np.stack(columns, axis=1), atol=2e-4)
+
+
 def test_griffin_lim_gives_the_tone_back() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)

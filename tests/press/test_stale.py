@@ -143,3 +143,12 @@ def test_a_chapter_that_reads_the_book_depends_on_the_code_of_all_chapters_not_o
     assert key != chapter_key(reader, Modules(tmp_path, [reader, code]))
     plain = parse('```{python}\nfolder = "books"\n```\n', "e.qmd")
     assert chapter_key(plain, Modules(tmp_path, [other])) == chapter_key(plain, Modules(tmp_path, [code]))
+
+
+def test_a_chapter_that_imports_the_proofreader_depends_on_it(tmp_path: Path) -> None:
+    chapter = parse("```{python}\nfrom proofread import check\n```\n", "a.qmd")
+    (tmp_path / "proofread").mkdir()
+    (tmp_path / "proofread" / "judge.py").write_text("x = 1\n")
+    before = chapter_key(chapter, Modules(tmp_path))
+    (tmp_path / "proofread" / "judge.py").write_text("x = 2\n")
+    assert chapter_key(chapter, Modules(tmp_path)) != before

@@ -1,0 +1,239 @@
+"""Evaluates a tree under an interpretation, with any of the two algebras."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+import sympy
+
+from proofread.calls import CallMixin
+from proofread.derive import DeriveMixin
+from proofread.errors import ProofreadError, Source
+from proofread.expectations import ExpectationMixin
+from proofread.names import NameMixin
+from proofread.scope import Scope, key
+from proofread.tree import (
+    Add,
+    At,
+    Big,
+    Call,
+    Cases,
+    Derivative,
+    Expectation,
+    Frac,
+    Indicator,
+    Inner,
+    Integral,
+    Items,
+    Labelled,
+    Logical,
+    Matrix,
+    Mul,
+    Name,
+    Node,
+    Norm,
+    Number,
+    Pow,
+    Prime,
+    Relation,
+    Root,
+    Sub,
+    Tag,
+    Transpose,
+)
+from proofread.values import FunctionValue, Outcome, RandomVariable, SetValue, Stored, UndecidableError
+
+
+class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
+    """Evaluates formulas.
+
+    Args:
+        algebra: a Numeric or Symbolic algebra.
+        scope: the meanings of the names, made for that algebra.
+        source: where the formula stands, for messages.
+    """
+
+    def __init__(self, algebra: Any, scope: Scope, source: Source) -> None:
+        self.algebra, self.scope, self.source = algebra, scope, source
+        self.level = 0
+        self.watched: Node | None = None
+        self.parts: list[Any] = []
+        self.known: dict[str, Stored] = {}
+        self.needs: dict[str, set[str]] = {}
+
+    def value(self, node: Node) -> Any:
+        """The value of a formula as a number, array or SymPy expression."""
+        self.level += 1
+        try:
+            if self.level > 150:
+                raise ProofreadError("definitions refer to each other without end", "give the base case")
+            result = self._value(node)
+        except ProofreadError as error:
+            raise error.at(self.source, node.span) from None
+        finally:
+            self.level -= 1
+        if self.algebra.exact or self.algebra.trouble is not None:
+            return result
+        watched = isinstance(node, (Call, Frac, Pow, Root)) and isinstance(result, numpy.ndarray)
+        if watched and not numpy.isfinite(result).all():
+            self.algebra.trouble = node
+        return result
+
+    def value_with_parts(self, node: Node) -> tuple[Any, list[Any]]:
+        """The value of a formula, and the terms of the sum it is (or the value alone)."""
+        inner = node
+        while isinstance(inner, Labelled):
+            inner = inner.body
+        self.watched, self.parts = inner, []
+        result = self.value(node)
+        self.watched = None
+        return result, self.parts or [result]
+
+    def _value(self, node: Node) -> Any:
+        algebra = self.algebra
+        match node:
+            case Number(text):
+                return algebra.number(text)
+            case Name() | Sub() | Tag() | Prime():
+                return self.plain(self.meaning(node), node)
+            case Add(signs, terms):
+                total: Any = 0
+                for sign, term in zip(signs, terms, strict=True):
+                    part = self.value(term)
+                    if node is self.watched:
+                        self.parts.append(part)
+                    total = algebra.add(total, part if sign == "+" else algebra.negative(part))
+                return total
+            case Mul(factors, kind):
+                return self._product(factors, kind, node)
+            case Frac(numerator, denominator):
+                return algebra.divide(self.value(numerator), self.value(denominator))
+            case Pow(base, exponent):
+                return self._power(base, exponent)
+            case Root(radicand, degree):
+                half = algebra.divide(algebra.number("1"), 2 if degree is None else self.value(degree))
+                if not algebra.exact and degree is None:
+                    inside = self.value(radicand)
+                    return algebra.xp.sqrt(
+                        algebra.full(inside) if isinstance(inside, (int, float)) else inside
+                    )
+                return algebra.power(self.value(radicand), half)
+            case Transpose(base):
+                split = self.as_product(base, lambda inner: Transpose(inner, span=node.span))
+                return self.value(split) if split is not None else algebra.transpose(self.value(base))
+            case Call():
+                return self.call(node)
+            case Big():
+                return self.big(node)
+            case Integral():
+                return self.integral(node)
+            case Expectation():
+                return self.expectation(node)
+            case Derivative():
+                return self.derivative(node)
+            case Norm():
+                return self._norm(node)
+            case At(body, variable, place):
+                with self.scope.bound({self.bound_key(variable): self.stored(self.value(place))}):
+                    return self.value(body)
+            case Inner(left, right):
+                return algebra.multiply(algebra.transpose(self.value(left)), self.value(right))
+            case Indicator(condition):
+                return algebra.where(self.truth(condition), algebra.number("1"), algebra.number("0"))
+            case Cases():
+                return self._cases(node)
+            case Matrix(rows):
+                return algebra.matrix([[self.value(entry) for entry in row] for row in rows])
+            case Labelled(body, _):
+                return self.value(body)
+            case Items():
+                raise ProofreadError("a set or interval stands where a number is needed", "check the formula")
+            case Relation() | Logical():
+                raise ProofreadError("a relation stands where a number is needed", "check the parentheses")
+        raise ProofreadError(f"{type(node).__name__} has no value", "write it as a number")
+
+    def plain(self, found: Any, node: Node) -> Any:
+        """A meaning as a value the algebra can calculate with."""
+        if isinstance(found, Stored):
+            return self.algebra.lift(found.value, found.depth)
+        if isinstance(found, Outcome):
+            return self.outcome_value(found)
+        if isinstance(found, FunctionValue):
+            return self.called_bare(found, node)
+        if isinstance(found, RandomVariable):
+            outcome = self.scope.find("<space>")
+            if outcome is None:
+                raise ProofreadError(
+                    f"the random variable {key(node)} outside of an expectation", "use \\E[…]"
+                )
+            return self.algebra.look_up(found.table, [outcome], None)
+        if isinstance(found, SetValue):
+            raise ProofreadError(f"the set {key(node)} stands where a number is needed", "check the formula")
+        return found
+
+    def _product(self, factors: tuple[Node, ...], kind: str, node: Node) -> Any:
+        if kind in (r"\setminus", r"\cup", r"\cap"):
+            raise ProofreadError("a set stands where a number is needed", "check the formula")
+        result = self.value(factors[0])
+        for factor in factors[1:]:
+            other = self.value(factor)
+            if kind == r"\odot":
+                result = self.algebra.hadamard(result, other)
+            elif kind == r"\otimes":
+                raise ProofreadError(r"\otimes has no meaning here", "write the product out")
+            else:
+                result = self.algebra.multiply(result, other)
+        return result
+
+    def _power(self, base: Node, exponent: Node) -> Any:
+        split = self.as_product(base, lambda inner: Pow(inner, exponent, span=base.span))
+        if split is not None:
+            return self.value(split)
+        if isinstance(base, Name) and base.text == "e" and self.scope.find("e") is None:
+            return self.algebra.function(r"\exp", self.value(exponent))
+        text = key(Pow(base, exponent)) if isinstance(base, Name | Sub) else ""
+        if (
+            text
+            and (text in self.scope.symbols or text in self.scope.definitions)
+            and key(base) not in self.scope.symbols
+        ):
+            return self.plain(self.meaning_of_text(text), base)
+        return self.algebra.power(self.value(base), self.value(exponent))
+
+    def _norm(self, node: Norm) -> Any:
+        body = self.value(node.body)
+        algebra = self.algebra
+        if node.single:
+            return algebra.determinant(body) if algebra.rank(body) else algebra.absolute(body)
+        if not algebra.rank(body):
+            return algebra.absolute(body)
+        order = "2" if node.order is None else key(node.order)
+        if order == "1":
+            return algebra.total(algebra.absolute(body) if not algebra.exact else body.applyfunc(sympy.Abs))
+        if order == r"\infty":
+            return algebra.largest(algebra.absolute(body) if not algebra.exact else body.applyfunc(sympy.Abs))
+        if order in ("2", "F"):
+            half = algebra.divide(algebra.number("1"), 2)
+            return algebra.power(algebra.total(algebra.hadamard(body, body)), half)
+        weight = self.value(node.order) if node.order is not None else None
+        squared = algebra.multiply(algebra.multiply(algebra.transpose(body), weight), body)
+        return algebra.power(squared, algebra.divide(algebra.number("1"), 2))
+
+    def _cases(self, node: Cases) -> Any:
+        last_value, last_condition = node.rows[-1]
+        algebra = self.algebra
+        if algebra.exact:
+            for value, condition in node.rows:
+                if condition is None or self.truth(condition):
+                    return self.value(value)
+            raise UndecidableError("no case applies")
+        result = self.value(last_value)
+        if last_condition is not None:
+            result = algebra.where(self.truth(last_condition), result, math.nan)
+        for value, condition in reversed(node.rows[:-1]):
+            if condition is None:
+                raise ProofreadError("otherwise must be the last case", "reorder the cases")
+            result = algebra.where(self.truth(condition), self.value(value), result)
+        return result

@@ -1,0 +1,227 @@
+"""Searches for violations of inequalities, and for small counterexamples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from proofread.errors import ProofreadError
+from proofread.tree import Node
+from proofread.values import Outcome, RandomVariable, Stored, Table, UndecidableError
+from proofread.witness import REFUTE, Draws, Values, flat
+
+Violations = Callable[[str, Values], Any]
+_STARTS, _STEPS, _ROUNDS = 16, 6, 24
+
+
+def climb(
+    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], values: Values
+) -> tuple[float, str] | None:
+    """Look for a violation of an inequality where it is closest to one.
+
+    First random steps, then gradient ascent (JAX) on the slack, both from the worst draws.
+
+    Returns:
+        The relative violation and the counterexample, or None.
+    """
+    from proofread.judge import SMALLEST, evaluate_pair, violations
+
+    if not sample.raw:
+        return None
+    error = violations(relation, values)
+    worst = numpy.argsort(-numpy.where(numpy.isfinite(error), error, -numpy.inf))[:_STARTS]
+    raw = {name: array[worst] for name, array in sample.raw.items()}
+    floor = max(1e-3 * float(numpy.median(values.scale)), SMALLEST)
+
+    def excess(candidate: dict[str, Any]) -> Any:
+        try:
+            pair = evaluate_pair(left, right, sample, assignment, candidate)
+        except (ProofreadError, UndecidableError):
+            return numpy.full(len(worst), -numpy.inf)
+        scale = numpy.maximum(pair.scale, floor)
+        sign = 1.0 if relation in (r"\le", "<") else -1.0
+        gap = (sign * (pair.left - pair.right) / scale).max(axis=1)
+        allowed = numpy.isfinite(gap) & (pair.noise < 1e-7)
+        if sample.model.constraints:
+            allowed &= sample.satisfied(candidate)
+        return numpy.where(allowed, gap, -numpy.inf)
+
+    best = excess(raw)
+    raw, best = _wander(raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        raw, best = _ascend(left, relation, right, sample, assignment, raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        return None
+    place = int(numpy.argmax(best))
+    one = {name: array[place : place + 1] for name, array in raw.items()}
+    return float(best[place]), describe(left, right, sample, assignment, one)
+
+
+def _wander(
+    raw: dict[str, Any], best: Any, excess: Callable[[dict[str, Any]], Any]
+) -> tuple[dict[str, Any], Any]:
+    """Random steps that are kept where they increase the excess."""
+    generator = numpy.random.default_rng(1)
+    width = 0.8
+    for _ in range(_ROUNDS):
+        trial = {name: array + width * generator.standard_normal(array.shape) for name, array in raw.items()}
+        value = excess(trial)
+        better = value > best
+        raw = {name: _choose(better, trial[name], raw[name]) for name in raw}
+        best = numpy.where(better, value, best)
+        width *= 0.93 if better.mean() < 0.3 else 1.05
+    return raw, best
+
+
+def _choose(better: Any, new: Any, old: Any) -> Any:
+    return numpy.where(better.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+
+def _ascend(
+    left: Node,
+    relation: str,
+    right: Node,
+    sample: Draws,
+    assignment: dict[str, int],
+    raw: dict[str, Any],
+    best: Any,
+    excess: Callable[[dict[str, Any]], Any],
+) -> tuple[dict[str, Any], Any]:
+    """Normalised gradient ascent on the slack; steps that do not help are halved."""
+    import jax
+    import jax.numpy as jnp
+
+    sign = 1.0 if relation in (r"\le", "<") else -1.0
+
+    def slack(point: dict[str, Any]) -> Any:
+        evaluator = sample.evaluator(point, jnp)
+        evaluator.scope.symbols.update(assignment)
+        return jnp.sum(jnp.asarray(evaluator.value(left)) - jnp.asarray(evaluator.value(right))) * sign
+
+    gradient = jax.jit(jax.grad(slack))
+    size = numpy.full(best.shape, 0.5)
+    for _ in range(_STEPS):
+        try:
+            slope = gradient(raw)
+        except (
+            ProofreadError,
+            UndecidableError,
+            TypeError,
+            ValueError,
+            NotImplementedError,
+            jax.errors.JAXTypeError,
+        ):
+            return raw, best
+        arrays = {name: numpy.nan_to_num(numpy.asarray(array)) for name, array in slope.items()}
+        length = numpy.sqrt(sum((a.reshape(len(best), -1) ** 2).sum(axis=1) for a in arrays.values())) + 1e-12
+        trial = {
+            name: raw[name] + arrays[name] * (size / length).reshape(-1, *(1,) * (raw[name].ndim - 1))
+            for name in raw
+        }
+        value = excess(trial)
+        better = value > best
+        raw = {name: _choose(better, trial[name], raw[name]) for name in raw}
+        best = numpy.where(better, value, best)
+        size = numpy.where(better, size * 1.3, size * 0.4)
+        if best.max(initial=-numpy.inf) > REFUTE:
+            break
+    return raw, best
+
+
+def counterexample(
+    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], violated: Violations
+) -> str:
+    """The smallest interpretation found that refutes a step, printed.
+
+    Simple draws (multiples of one half, many zeros) are tried first.
+    """
+    from proofread.judge import evaluate_pair
+
+    generator = numpy.random.default_rng(2)
+    simple = {
+        name: numpy.round(array * 2) / 2 * (generator.random(array.shape) < 0.6)
+        for name, array in sample.raw.items()
+    }
+    for raw in (simple, sample.raw):
+        if sample.model.constraints and raw is simple:
+            continue
+        try:
+            values = evaluate_pair(left, right, sample, assignment, raw)
+        except (ProofreadError, UndecidableError):
+            continue
+        places = numpy.flatnonzero(violated(relation, values))
+        if not places.size:
+            continue
+        cost = sum(numpy.abs(array.reshape(array.shape[0], -1)).sum(axis=1) for array in raw.values())
+        place = (
+            places[int(numpy.argmin(numpy.broadcast_to(cost, (sample.count,))[places]))] if raw else places[0]
+        )
+        one = {name: array[place : place + 1] for name, array in raw.items()}
+        if not _still(left, relation, right, sample, assignment, one, violated):
+            one = raw
+        return describe(left, right, sample, assignment, one)
+    return ""
+
+
+def _still(
+    left: Node,
+    relation: str,
+    right: Node,
+    sample: Draws,
+    assignment: dict[str, int],
+    one: dict[str, Any],
+    violated: Violations,
+) -> bool:
+    """Whether a single draw (with its own free outcomes) violates the relation."""
+    from proofread.judge import evaluate_pair
+
+    return bool(violated(relation, evaluate_pair(left, right, sample, assignment, one)).any())
+
+
+def describe(left: Node, right: Node, sample: Draws, assignment: dict[str, int], raw: dict[str, Any]) -> str:
+    """An interpretation in words: the values of its symbols and of both sides (first draw)."""
+    evaluator = sample.evaluator(raw)
+    evaluator.scope.symbols.update(assignment)
+    count = evaluator.algebra.sizes[0]
+    sides = [flat(evaluator.value(node), count)[0] for node in (left, right)]
+    parts = [f"{name} = {number}" for name, number in assignment.items()]
+    for name, value in evaluator.scope.symbols.items():
+        text = _shown(value)
+        if text and name not in assignment and not name.startswith("<"):
+            parts.append(f"{name} = {text}")
+    for name, elements in evaluator.scope.sequences.items():
+        parts.extend(f"{name}_{{{','.join(map(str, i))}}} = {_shown(v)}" for i, v in elements.items())
+    for name, overloads in evaluator.scope.functions.items():
+        for overload in overloads:
+            if (
+                isinstance(overload.body, Table)
+                and not overload.body.parameter
+                and overload.body.data[0].size <= 12
+            ):
+                arguments = ", ".join(str(d.name) for d in overload.body.domains)
+                parts.append(f"{name}({arguments}) = {_numbers(overload.body.data[0])}")
+    return f"{'; '.join(parts[:14])}: left {_numbers(sides[0])}, right {_numbers(sides[1])}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Stored):
+        return _numbers(
+            numpy.asarray(value.value if isinstance(value.value, (int, float)) else value.value[0])
+        )
+    if isinstance(value, Outcome):
+        index = (
+            value.index if isinstance(value.index, int) else int(numpy.asarray(value.index).reshape(-1)[0])
+        )
+        return f"outcome {index + 1}"
+    if isinstance(value, RandomVariable):
+        return _numbers(value.table.data[0])
+    return ""
+
+
+def _numbers(array: Any) -> str:
+    array = numpy.squeeze(numpy.asarray(array, dtype=float))
+    if array.ndim == 0:
+        return f"{float(array):.4g}"
+    return "[" + ", ".join(_numbers(entry) for entry in array) + "]"

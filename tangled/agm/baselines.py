@@ -1,0 +1,242 @@
+"""The simplest honest generative models: histogram, Gaussian and Markov chain.
+
+Each is fitted by maximum likelihood, scores data in nats and draws samples. Conventions: data come as the
+leading argument, randomness as an explicit ``torch.Generator``, probabilities in float64.
+"""
+
+from __future__ import annotations
+
+# book/01-foundations/01-generative-ai-basics.qmd § Units, noise, and the inverse staircase
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def bits_per(log_prob: Float[Tensor, "*batch"], units: int | Tensor) -> Float[Tensor, "*batch"]:
+    """Turn log-probabilities in nats into code lengths in bits per dimension, character or frame.
+
+    Args:
+        log_prob: log p(x) in nats.
+        units: how many dimensions, characters or frames each x consists of.
+
+    Returns:
+        ``-log_prob / (units * log 2)``; smaller is better.
+    """
+    return -log_prob / (units * math.log(2.0))  # @eq-ba-bits
+
+
+def dequantise(levels: Int[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
+    """Spread whole numbers uniformly over the unit cells [k, k + 1).
+
+    Args:
+        levels: whole numbers, any shape.
+        generator: source of randomness.
+
+    Returns:
+        ``levels + u`` with u uniform on [0, 1), float64.
+    """
+    return levels + torch.rand(levels.shape, generator=generator, dtype=torch.float64)
+
+
+def inverse_cdf(
+    probabilities: Float[Tensor, "*batch symbols"], uniform: Float[Tensor, "*batch"]
+) -> Int[Tensor, "*batch"]:
+    """The generalised inverse of a discrete distribution function: one uniform number in, one symbol out.
+
+    Args:
+        probabilities: non-negative weights along the last axis; they need not sum to one.
+        uniform: numbers in [0, 1).
+
+    Returns:
+        The smallest symbol whose cumulative probability exceeds ``uniform``; never one of probability zero.
+
+    Raises:
+        ValueError: if a weight is negative or not finite, or all weights of a row vanish.
+    """
+    cumulative = probabilities.double().cumsum(-1)
+    total = cumulative[..., -1:]
+    if bool((probabilities < 0).any()) or not bool((torch.isfinite(total) & (total > 0)).all()):
+        raise ValueError("probabilities: expected finite non-negative weights, at least one of them positive")
+    below_total = torch.nextafter(total, torch.zeros_like(total))  # rounding must not reach the last step
+    threshold = torch.minimum(uniform.double().unsqueeze(-1) * total, below_total)
+    return (cumulative <= threshold).sum(-1)  # @eq-ba-discrete-inverse
+
+
+# book/01-foundations/01-generative-ai-basics.qmd § Histogram and Gaussian
+@dataclass(frozen=True)
+class Histogram:
+    """Independent dimensions, each with a probability table over the same whole-number levels.
+
+    Attributes:
+        probabilities: one row per dimension.
+    """
+
+    probabilities: Float[Tensor, "dimensions levels"]
+
+    @classmethod
+    def fit(cls, x: Int[Tensor, "n dimensions"], n_levels: int, pseudo_count: float = 1.0) -> Histogram:
+        """Count the levels of every dimension; with ``pseudo_count=0`` this is the maximum of the likelihood.
+
+        Args:
+            x: data, whole numbers in [0, n_levels).
+            n_levels: number of levels.
+            pseudo_count: added to every count, so that no level is impossible.
+
+        Returns:
+            The fitted model.
+
+        Raises:
+            ValueError: if a value is outside the levels, or there is nothing to count.
+        """
+        if x.ndim != 2 or len(x) == 0 or int(x.min()) < 0 or int(x.max()) >= n_levels:
+            found = f"shape {tuple(x.shape)}"
+            raise ValueError(f"x: expected (n, dimensions) whole numbers in [0, {n_levels}), got {found}")
+        counts = torch.full((x.shape[1], n_levels), float(pseudo_count), dtype=torch.float64)
+        counts.scatter_add_(1, x.T, torch.ones(x.T.shape, dtype=torch.float64))
+        return cls(counts / counts.sum(1, keepdim=True))  # @eq-ba-categorical-mle
+
+    def log_prob(self, x: Int[Tensor, "n dimensions"]) -> Float[Tensor, " n"]:
+        """Log-probability of every row, in nats; minus infinity for levels never counted."""
+        return self.probabilities.log().gather(1, x.T).sum(0)
+
+    def sample(self, n: int, generator: torch.Generator) -> Int[Tensor, "n dimensions"]:
+        """Draw n rows."""
+        shape = (n, len(self.probabilities))
+        return inverse_cdf(self.probabilities, torch.rand(shape, generator=generator, dtype=torch.float64))
+
+
+# book/01-foundations/01-generative-ai-basics.qmd § Histogram and Gaussian
+@dataclass(frozen=True)
+class Gaussian:
+    """A multivariate Gaussian, held by its mean and the Cholesky factor of its covariance.
+
+    Attributes:
+        mean: its mean.
+        factor: lower triangular L with covariance L L^T.
+    """
+
+    mean: Float[Tensor, " dimensions"]
+    factor: Float[Tensor, "dimensions dimensions"]
+
+    @classmethod
+    def fit(cls, x: Float[Tensor, "n dimensions"], rank: int | None = None) -> Gaussian:
+        """Match mean and covariance of the data, the maximum of the likelihood.
+
+        Args:
+            x: data.
+            rank: keep this many principal directions and average the variance of the others
+                (probabilistic PCA); by default all directions are kept.
+
+        Returns:
+            The fitted model.
+
+        Raises:
+            ValueError: if the rank is out of range or the covariance is singular.
+        """
+        x = x.double()
+        mean = x.mean(0)
+        covariance = (x - mean).T @ (x - mean) / len(x)  # divides by n, not n - 1: @eq-ba-gaussian-mle
+        if rank is not None:
+            if not 0 <= rank < len(mean):
+                raise ValueError(f"rank must be in [0, {len(mean)}), got {rank}")
+            variances, directions = torch.linalg.eigh(covariance)  # ascending
+            discarded = len(mean) - rank
+            variances = torch.cat([variances[:discarded].mean().expand(discarded), variances[discarded:]])
+            covariance = directions * variances @ directions.T
+        factor, info = torch.linalg.cholesky_ex(covariance)
+        if int(info) > 0:
+            raise ValueError(
+                "covariance is singular: a dimension is constant or a combination of others; dequantise x, "
+                "drop the dimension or choose a rank"
+            )
+        return cls(mean, factor)
+
+    def log_prob(self, x: Float[Tensor, "n dimensions"]) -> Float[Tensor, " n"]:
+        """Log-density of every row, in nats."""
+        noise = torch.linalg.solve_triangular(self.factor, (x.double() - self.mean).T, upper=False)
+        log_volume = torch.log(self.factor.diagonal()).sum() + 0.5 * len(self.mean) * math.log(2 * math.pi)
+        return -0.5 * (noise**2).sum(0) - log_volume  # @eq-ba-gaussian-density
+
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n dimensions"]:
+        """Draw n rows by pushing standard noise through the affine map of @eq-ba-affine."""
+        noise = torch.randn(n, len(self.mean), generator=generator, dtype=torch.float64)
+        return self.mean + noise @ self.factor.T
+
+    def given(self, first: Float[Tensor, "n given"]) -> tuple[Float[Tensor, "n rest"], Tensor]:
+        """Condition on the first coordinates.
+
+        Args:
+            first: values of the first ``given`` dimensions.
+
+        Returns:
+            The conditional means of the remaining dimensions, and the Cholesky factor they share.
+        """
+        k = first.shape[1]
+        noise = torch.linalg.solve_triangular(
+            self.factor[:k, :k], (first.double() - self.mean[:k]).T, upper=False
+        )
+        return self.mean[k:] + (self.factor[k:, :k] @ noise).T, self.factor[k:, k:]
+
+
+# book/01-foundations/01-generative-ai-basics.qmd § Markov chain
+@dataclass(frozen=True)
+class MarkovChain:
+    """A first-order chain: each state depends on the one before, and on nothing else.
+
+    Attributes:
+        initial: probabilities of the first state.
+        transition: row s holds the probabilities of the state after s.
+    """
+
+    initial: Float[Tensor, " states"]
+    transition: Float[Tensor, "states states"]
+
+    @classmethod
+    def fit(
+        cls, sequences: Sequence[Int[Tensor, " time"]], n_states: int, pseudo_count: float = 0.0
+    ) -> MarkovChain:
+        """Count first states and transitions.
+
+        Args:
+            sequences: sequences of states in [0, n_states), not empty.
+            n_states: number of states.
+            pseudo_count: total weight of the pseudo-observations of each row; they are spread in proportion
+                to how often the states occur, plus one each.
+
+        Returns:
+            The fitted chain; a row without any observation follows the pseudo-observations.
+
+        Raises:
+            ValueError: if there is no sequence, one of them is empty, or a state is out of range.
+        """
+        if not sequences or min(map(len, sequences)) == 0:
+            raise ValueError("sequences: expected at least one, none of them empty")
+        if any(int(sequence.min()) < 0 or int(sequence.max()) >= n_states for sequence in sequences):
+            raise ValueError(f"sequences: expected states in [0, {n_states})")
+        firsts = torch.stack([sequence[0] for sequence in sequences])
+        pairs = torch.cat([sequence[:-1] * n_states + sequence[1:] for sequence in sequences])
+        counts = torch.bincount(pairs, minlength=n_states**2).double().view(n_states, n_states)
+        occurrences = torch.bincount(torch.cat(list(sequences)), minlength=n_states).double() + 1
+        prior = occurrences / occurrences.sum()
+        weight = torch.full((n_states, 1), float(pseudo_count), dtype=torch.float64)
+        weight[counts.sum(1) == 0] += 1
+        smoothed = counts + weight * prior
+        initial = torch.bincount(firsts, minlength=n_states) + pseudo_count * prior
+        return cls(initial / initial.sum(), smoothed / smoothed.sum(1, keepdim=True))
+
+    def log_prob(self, sequence: Int[Tensor, " time"]) -> Float[Tensor, ""]:
+        """Log-probability of a whole sequence, in nats."""
+        steps = self.transition[sequence[:-1], sequence[1:]]
+        return self.initial[sequence[0]].log() + steps.log().sum()  # @eq-ba-markov
+
+    def sample(self, length: int, generator: torch.Generator) -> Int[Tensor, " length"]:
+        """Draw one sequence, state after state."""
+        uniform = torch.rand(length, generator=generator, dtype=torch.float64)
+        states = [inverse_cdf(self.initial, uniform[0])]
+        for number in uniform[1:]:
+            states.append(inverse_cdf(self.transition[states[-1]], number))
+        return torch.stack(states)

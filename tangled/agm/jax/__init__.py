@@ -1,0 +1,1 @@
+"""The package `agm.jax`, tangled from the book."""
