@@ -22,8 +22,16 @@ CHAPTER = """# One {#sec-one}
 In @eq-one.
 
 $$
-a = b
+a + a = 2 a
 $$ {#eq-one}
+
+```{python}
+#| label: proofread-one
+#| eval: false
+from proofread import check, model, real
+
+check("eq-one", model(real("a")))
+```
 
 ```{python}
 #| file: tangled/agm/one.py
@@ -60,7 +68,7 @@ def call(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    folders = ("tangled", "notebooks", "_book")
+    folders = ("tangled", "artifacts", "notebooks", "_book")
     files = (path for folder in folders for path in (root / folder).rglob("*") if path.is_file())
     return {
         path.relative_to(root).as_posix(): path.read_bytes() for path in files if "pagefind" not in path.parts
@@ -73,7 +81,7 @@ def test_one_call_makes_the_book_and_the_second_does_nothing(make_book: MakeBook
     assert first.returncode == 0, first.stderr
     assert "tangled/agm/one.py" in first.stdout
     assert "PDF:  _book/A-Small-Book.pdf" in first.stdout and "HTML: _book/index.html" in first.stdout
-    assert re.search(r"tangle .* s · execute .* s · pdf .* s · html .* s · total .* s\n\Z", first.stdout)
+    assert re.search(r"tangle .* s · proofread .* s · execute .* s · pdf .* s · html .* s · total .* s\n\Z", first.stdout)
     assert "42" in (tmp_path / "_book" / "one.html").read_text(encoding="utf-8")
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "_book").rglob("*") if path.is_file()}
     start = time.monotonic()
