@@ -177,7 +177,7 @@ class _Maker:
                 earlier = (f"sec-subject-{self.chance.randint(1, number)}",) * (count % 3 == 0)
                 out += [self.paragraph(name, words, used + earlier), piece]
         out.append(self.paragraph(name, 30 + len(labels), tuple(labels)) + ' It is `{python} f"{0.25}"`.')
-        out += [_module(number), self._exercises(name), _tests(number)]
+        out += [_module(number), self._exercises(name), _tests(number), _claims(name, len(equations))]
         out += [f"## Notes and references {{#sec-{name}-notes}}", self.paragraph(name, 100)]
         return "\n\n".join(out) + "\n"
 
@@ -222,6 +222,12 @@ class _Maker:
 
 def _derivation(label: str, count: int) -> str:
     return (DERIVATION if count % 2 else SINGLE) % (count, label)
+
+
+def _claims(name: str, count: int) -> str:
+    """The equations are drawn at random, so nothing is claimed of them: they stand as definitions."""
+    code = f'from proofread import definition\n\ndefinition(*(f"eq-{name}-{{n}}" for n in range({count})))'
+    return f"```{{python}}\n#| label: proofread-{name}\n#| eval: false\n#| code-fold: true\n{code}\n```"
 
 
 def _figure(label: str) -> str:
