@@ -48,7 +48,10 @@ def _proofread(book: config.Book, options: argparse.Namespace) -> None:
     only = book.entry(options.chapter).path if getattr(options, "chapter", None) else None
     totals = proofread(book, only=only, label=getattr(options, "eq", "") or "", jobs=options.jobs)
     if totals:
-        verdicts = ", ".join(f"{count} {name}" for name, count in totals["by verdict"].items())
+        by_hand = totals["by kind"].get("checked by hand", 0)
+        proved = totals["by verdict"].get("proved", 0) - by_hand
+        shown = totals["by verdict"] | {"proved": proved} | ({"by hand": by_hand} if by_hand else {})
+        verdicts = ", ".join(f"{count} {name}" for name, count in shown.items())
         rate = f"; {totals['kill rate']:.1%} of mutants killed" if totals["kill rate"] is not None else ""
         print(f"{totals['equations']} equations: {verdicts}{rate}")
 

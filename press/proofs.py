@@ -37,11 +37,16 @@ class Mark:
     title: str
 
 
+BY_HAND = Mark("by hand", "checked by two hand-written witnesses, which do not read the LaTeX")
+
+
 def marks(book: Book) -> dict[str, Mark]:
     """The marks of all equations in the committed ledger, by label; empty without a ledger."""
     entries = read_json(book.root / LEDGER, {}).get("equations", [])
     return {
-        entry["label"]: Mark(*WORDS[entry["verdict"]]) for entry in entries if entry.get("verdict") in WORDS
+        entry["label"]: BY_HAND if entry.get("kind") == "checked by hand" else Mark(*WORDS[entry["verdict"]])
+        for entry in entries
+        if entry.get("verdict") in WORDS
     }
 
 

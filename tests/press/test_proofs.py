@@ -16,12 +16,13 @@ CLAIMS = """
 ```{python}
 #| label: proofread-one
 #| eval: false
-from proofread import check, definition, model, real
+from proofread import by_hand, check, definition, model, real
 
 definition("eq-name")
 check("eq-square", model(real("a", "b")))
 ```
 """
+BY_HAND_CLAIM = 'by_hand("eq-square", "reason", lambda: 2 + 2 == 4, lambda: True)'
 RIGHT = "(a + b)^2 = a^2 + 2 a b + b^2"
 CHAPTER = f"# One {{#sec-one}}\n\n$$\n{RIGHT}\n$$ {{#eq-square}}\n\n$$\nc = a b\n$$ {{#eq-name}}\n{CLAIMS}"
 APPENDIX = "# Ledger {#sec-ledger}\n\n[@eq-square]{#ledger-eq-square} [@eq-name]{#ledger-eq-name}\n"
@@ -104,3 +105,11 @@ def test_each_equation_bears_a_mark_that_leads_to_its_line(make_book: MakeBook, 
     page = (tmp_path / "_book" / "one.html").read_text(encoding="utf-8")
     assert 'class="equation-mark" href="d.html#ledger-eq-square"' in page and ">✓✓</a>" in page
     assert 'id="ledger-eq-square"' in (tmp_path / "_book" / "d.html").read_text(encoding="utf-8")
+
+
+def test_what_was_checked_by_hand_is_not_called_proved(make_book: MakeBook, tmp_path: Path) -> None:
+    claims = CLAIMS.replace('check("eq-square", model(real("a", "b")))', BY_HAND_CLAIM)
+    book = make_book(tmp_path, {"one.qmd": CHAPTER.replace(CLAIMS, claims)})
+    totals = proofread(book, jobs=1)
+    assert totals is not None and totals["by kind"] == {"checked by hand": 1, "definition": 1}
+    assert marks(book)["eq-square"].text == "by hand"
