@@ -284,7 +284,7 @@ def test_long_lines_of_code_are_broken(make_book: MakeBook, tmp_path: Path) -> N
 
 def test_folded_code_is_counted_not_printed(make_book: MakeBook, tmp_path: Path) -> None:
     cells = (
-        "```{python}\n#| label: tbl-a\n#| tbl-cap: Numbers.\n#| code-fold: true\nfirst = 1\nsecond = 2\n```\n\n"
+        "```{python}\n#| label: tbl-a\n#| tbl-cap: N.\n#| code-fold: true\nfirst = 1\nsecond = 2\n```\n\n"
         "```{python}\n#| file: tests/chapters/test_a.py\n#| code-fold: true\nthird = 3\n```\n\n"
         "```{python}\n#| code-fold: show\nfourth = 4\n```\n"
     )
