@@ -266,7 +266,7 @@ def alpha_generator(order: float) -> ConvexGenerator:
         return _box_cox(log_t, order)
 
     def summand(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:
-        if 0 < order < 1:  # a ratio far beyond that of p and q (which were clamped) would give a power of its own
+        if 0 < order < 1:  # if p and q were clamped and the ratio was not, their powers must still agree
             own = torch.log(p) - torch.log(q)
             log_ratio = torch.where((log_ratio - own).abs() < 1, log_ratio, own)
         if order >= 0.5:

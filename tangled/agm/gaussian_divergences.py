@@ -52,7 +52,7 @@ def _check_gaussians(mean_p: Tensor, covariance_p: Tensor, mean_q: Tensor, covar
         widths = []
     if widths != [size] * 4:
         shapes = {name: tuple(value.shape) for name, value in moments.items()}
-        raise ValueError(f"means (..., d), covariances (..., d, d) with one d and common batch axes: {shapes}")
+        raise ValueError(f"means (..., d), covariances (..., d, d): one d, common batch axes; got {shapes}")
 
 
 def gaussian_kl(

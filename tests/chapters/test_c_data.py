@@ -133,9 +133,9 @@ def test_splits_partition_the_data_set(name: str) -> None:
         assert len(train.vocabulary) == len(test.vocabulary)
         assert test.vocabulary.decode(test.ids) == test.text
         for data in (train, test):
-            assert "\n".join(data.work(title) for title in data.works).count("\n\n\n") == 0
-            assert sum(len(data.work(title)) for title in data.works) == len(data.text)
-            assert all(data.work(title) in everything.work(title) + "\n" for title in data.works)
+            assert "\n".join(data.work(title) for title in data.works) == data.text
+            assert all(data.work(title) == everything.work(title) for title in data.works)
+            assert all(data.work(title).count("by William Shakespeare") == 1 for title in data.works)
         with pytest.raises(DataError, match="perhaps macbeth"):
             everything.work("mcbeth")
     elif isinstance(train, AudioData):

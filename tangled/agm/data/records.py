@@ -143,7 +143,7 @@ class TextData:
             near = ", ".join(get_close_matches(str(title), self.works)) or ", ".join(self.works)
             raise DataError(f"{self.name}: no work {title!r} in the split {self.split!r}; perhaps {near}")
         index = self.works.index(title)
-        ends = (*self.starts[1:], len(self.text))
+        ends = (*(start - 1 for start in self.starts[1:]), len(self.text))  # one empty line between works
         return self.text[self.starts[index] : ends[index]]
 
     def __len__(self) -> int:
