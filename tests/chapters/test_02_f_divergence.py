@@ -250,6 +250,17 @@ def test_renyi_orders_limits_and_derivative() -> None:
     assert renyi_divergence(p, p.roll(0), 0.5).item() == pytest.approx(0, abs=1e-12)
 
 
+def test_renyi_with_zeros_grows_to_infinity_at_order_one() -> None:
+    p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]).double(), torch.tensor([0.4, 0.0, 0.1, 0.5]).double()
+    orders = (0.0, 0.2, 0.49, 0.5, 0.9, 0.999, 1 - 1e-9, 1.0, 2.0)
+    values = torch.stack([renyi_divergence(p, q, order) for order in orders])
+    assert (values[1:] >= values[:-1]).all() and values[-3] > 1e8 and values[-2:].isinf().all()
+    order, step, both = 0.6, 1e-5, (p > 0) & (q > 0)
+    slope = (renyi_divergence(p, q, order + step) - renyi_divergence(p, q, order - step)) / (2 * step)
+    tilted = torch.softmax(order * torch.log(p[both]) + (1 - order) * torch.log(q[both]), -1)
+    torch.testing.assert_close(slope, kl(tilted, p[both]) / (1 - order) ** 2)  # @eq-fd-renyi-derivative
+
+
 def test_gaussian_closed_forms_against_quadrature() -> None:
     x = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
     step = 60 / 60_000
