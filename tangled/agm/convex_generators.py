@@ -97,7 +97,7 @@ class ConvexGenerator:
             y: slopes, any shape.
 
         Returns:
-            f*(y); plus infinity above f'(infinity), the constant -f(0) below f'(0); nan at nan.
+            f*(y); plus infinity above f'(infinity) and at nan, the constant -f(0) below f'(0).
 
         Raises:
             ValueError: if the slopes are not floating-point numbers.
@@ -107,7 +107,7 @@ class ConvexGenerator:
         # @eq-fd-conjugate
         inside = (y > self.derivative_at_zero) & (y < self.slope_at_infinity)
         safe = torch.where(inside, y, torch.full_like(y, self.derivative_at_one))
-        outside = torch.where(torch.isnan(y), y, math.inf)
+        outside = torch.full_like(y, math.inf)
         outside = outside.masked_fill(y == self.slope_at_infinity, self.conjugate_at_upper_end)
         outside = outside.masked_fill(y <= self.derivative_at_zero, -self.value_at_zero)
         return torch.where(inside, self.conjugate_inside(safe), outside)
