@@ -257,10 +257,15 @@ def optimal_critic(
         and rounding stops short of an end of the domain at which f* is infinite.
 
     Raises:
-        ValueError: if ``p`` or ``q`` is not a distribution, or the name is unknown.
+        TypeError: if the probabilities are no tensors.
+        ValueError: if they are not floating-point, finite and non-negative, or the name is unknown.
     """
     generator = get_generator(divergence)
-    check_distributions(p=p, q=q)
+    for label, values in (("p", p), ("q", q)):
+        if not isinstance(values, Tensor):
+            raise TypeError(f"{label}: expected a tensor of probabilities, got {type(values).__name__}")
+        if not values.is_floating_point() or not bool(((values >= 0) & (values < math.inf)).all()):
+            raise ValueError(f"{label}: probabilities must be floating-point, finite and non-negative")
     p, q = torch.broadcast_tensors(p, q)
     both = (p > 0) & (q > 0)
     ratio = torch.where(both, p, 1.0).double() / torch.where(both, q, 1.0).double()
