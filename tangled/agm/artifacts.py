@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 # book/appendices/b-training.qmd § Artifacts
-import ast
+import argparse
 import hashlib
-import importlib.util
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from agm.recipes import Recipe, get_recipe, recipe_module
-from agm.training import LOOP_VERSION, TrainingError, TrainingResult
+from agm.data import DataError
+from agm.provenance import code_hashes
+from agm.recipes import Recipe, find_recipes, get_recipe
+from agm.runs import default_folder, plain, train_recipe
+from agm.training import LOOP_VERSION, MismatchError, TrainingError, TrainingResult
 from agm.training.checkpoint import write_atomically
+from agm.training.data import make_source
 from agm.training.states import differences, load_weights
 
 LARGEST = 2_000_000
 """Bytes that an artifact's weights may have."""
 CURVE_POINTS = 300
-OUTSIDE = ("agm.training", "agm.recipes", "agm.artifacts", "agm.plotting", "agm.data")
-"""Modules that leave the weights alone, or are accounted for otherwise: the loop by `LOOP_VERSION`, the data
-by their checksum."""
 
 
 class ArtifactError(TrainingError):
@@ -62,68 +63,6 @@ def artifacts_folder() -> Path:
         return Path(os.environ["AGM_ARTIFACTS"])
     checkout = Path(__file__).resolve().parents[2]
     return (checkout if (checkout / "_quarto.yml").is_file() else Path.cwd()) / "artifacts"
-
-
-# book/appendices/b-training.qmd § Artifacts
-def code_hashes(recipe: Recipe[Any]) -> dict[str, str]:
-    """Digests of the modules that determine a recipe's weights.
-
-    Args:
-        recipe: its module is where the search begins.
-
-    Returns:
-        Name of the module to digest of its code without docstrings and comments, for the module and all
-        that it imports from the package at its top level, directly or not.
-    """
-    hashes: dict[str, str] = {}
-    waiting = [recipe_module(recipe)]
-    while waiting:
-        name = waiting.pop()
-        if name in hashes or any(name == part or name.startswith(f"{part}.") for part in OUTSIDE):
-            continue
-        path = _source_of(name)
-        if path is None:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting += _imports(tree, name if path.name == "__init__.py" else name.rpartition(".")[0])
-        _drop_docstrings(tree)
-        hashes[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return dict(sorted(hashes.items()))
-
-
-def _source_of(name: str) -> Path | None:
-    """The file of a module, None if the name is not one (but, say, a function in one)."""
-    try:
-        found = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):
-        return None
-    return Path(found.origin) if found is not None and found.origin else None
-
-
-def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if name.startswith("agm."))
-
-
-def _drop_docstrings(tree: ast.Module) -> None:
-    """Remove strings that stand for themselves: docstrings of modules, classes, functions and fields."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [
-                line
-                for line in body
-                if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
-            ]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
 
 
 # book/appendices/b-training.qmd § Artifacts
@@ -164,7 +103,7 @@ def save_artifact(recipe: Recipe[Any], preset: str, result: TrainingResult) -> P
     record = {
         "recipe": recipe.name,
         "preset": preset,
-        "config": _plain(config),
+        "config": plain(config),
         "code": code_hashes(recipe),
         "loop": LOOP_VERSION,
         "data": result.data,
@@ -237,12 +176,13 @@ def read_provenance(name: str) -> dict[str, Any]:
     return record
 
 
-def staleness(recipe: Recipe[Any], record: dict[str, Any]) -> list[str]:
+def staleness(recipe: Recipe[Any], record: dict[str, Any], data: str | None = None) -> list[str]:
     """What has changed since an artifact was made.
 
     Args:
         recipe: as it is now.
         record: of the artifact.
+        data: checksum of the data set as it is now, if it is known.
 
     Returns:
         One phrase per change; empty if the artifact is fresh.
@@ -252,12 +192,14 @@ def staleness(recipe: Recipe[Any], record: dict[str, Any]) -> list[str]:
     except TrainingError as error:
         return [str(error)]
     old = {name: record.get(name) or {} for name in ("code", "config")}
-    new = {"code": code_hashes(recipe), "config": _plain(config)}
+    new = {"code": code_hashes(recipe), "config": plain(config)}
     changed = [f"{module} changed" for module in differences(old["code"], new["code"])]
     changed += [
         f"{name} was {before!r}, is now {now!r}"
         for name, (before, now) in differences(old["config"], new["config"]).items()
     ]
+    if data is not None and record.get("data") != data:
+        changed.append("the data set changed")
     if record.get("loop") != LOOP_VERSION:
         changed.append(f"the training loop is version {LOOP_VERSION}, it was {record.get('loop')}")
     return changed
@@ -267,10 +209,73 @@ def _widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
 
 
-def _plain(config: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
-    return plain
-
-
 def _remedy(name: str) -> str:
     return f"run: make train MODEL={name}"
+
+
+# book/appendices/b-training.qmd § Artifacts
+def make_artifact(recipe: Recipe[Any], preset: str, *, progress: bool = True) -> str:
+    """Make the artifact of a recipe unless it is fresh; an interrupted run is resumed.
+
+    Args:
+        recipe: of the model.
+        preset: whose settings to use.
+        progress: show it.
+
+    Returns:
+        One line that says what was done and what it cost.
+    """
+    config = recipe.preset(preset)
+    try:
+        record = read_provenance(recipe.name)
+        data = make_source(recipe.build(config)[1], torch.device("cpu")).checksum()
+        trouble = staleness(recipe, record, data)
+        trouble += [] if record.get("preset") == preset else [f"preset {record.get('preset')}"]
+        if not trouble:
+            return f"{recipe.name}: fresh; it took {record['seconds']:.0f} s on {record['device']}"
+        why = f"{'; '.join(trouble)}; it took {record.get('seconds', 0):.0f} s"
+    except ArtifactError:
+        why = "there is none"
+    folder = default_folder(recipe, preset)
+    print(f"{recipe.name}: training in {folder} ({why})", file=sys.stderr)
+    try:
+        result = train_recipe(recipe, config, folder, progress=progress)
+    except MismatchError as error:
+        print(f"{recipe.name}: starting afresh ({', '.join(error.differences)} changed)", file=sys.stderr)
+        result = train_recipe(recipe, config, folder, resume=False, progress=progress)
+    save_artifact(recipe, preset, result)
+    return f"{recipe.name}: made in {result.seconds:.0f} s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the artifacts of the book: `python -m agm.artifacts [MODEL ...] [--preset small]`.
+
+    Returns:
+        0 if all are there and fresh, 1 if one could not be made, 2 for wrong arguments, 130 if interrupted.
+    """
+    parser = argparse.ArgumentParser(prog="python -m agm.artifacts", description="Make the book's artifacts.")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="by default all")
+    parser.add_argument("--preset", default="small")
+    options = parser.parse_args(arguments)
+    failed = 0
+    try:
+        recipes = [get_recipe(name) for name in options.models] or list(find_recipes().values())
+        for recipe in recipes:
+            recipe.preset(options.preset)
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for recipe in recipes:
+        try:
+            print(make_artifact(recipe, options.preset))
+        except (TrainingError, DataError) as error:
+            failed = 1
+            print(f"error: {recipe.name}: {error}", file=sys.stderr)
+        except KeyboardInterrupt as error:
+            print(f"{recipe.name}: {error}", file=sys.stderr)
+            return 130
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

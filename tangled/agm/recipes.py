@@ -172,11 +172,6 @@ def get_recipe(name: str) -> Recipe[Any]:
     return recipes[name]
 
 
-def recipe_module(recipe: Recipe[Any]) -> str:
-    """The module in which a recipe's functions are defined."""
-    return str(recipe.build.__module__)
-
-
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that does not exist, with the nearest that do.
 

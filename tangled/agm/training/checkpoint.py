@@ -227,3 +227,22 @@ class CheckpointFolder:
             raise CheckpointError(
                 f"{self.folder}: cannot make the folder ({error.strerror}): choose another one"
             ) from None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint to take a model from.
+
+    Args:
+        path: the folder of a run, whose best checkpoint is taken if it has one and else its newest; or a
+            checkpoint.
+
+    Raises:
+        CheckpointError: if the folder has none.
+    """
+    if not path.is_dir():
+        return path
+    folder = CheckpointFolder(path)
+    for candidate in (folder.folder / BEST, *folder.paths()):
+        if candidate.is_file():
+            return candidate
+    raise CheckpointError(f"{path}: no checkpoint in this folder; train first, or name another one")

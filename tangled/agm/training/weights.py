@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from agm.training.checkpoint import BEST, CheckpointFolder, read_checkpoint
-from agm.training.errors import CheckpointError
+from agm.training.checkpoint import find_checkpoint, read_checkpoint
 from agm.training.states import load_weights
 
 
@@ -28,14 +27,7 @@ def load_model(model: nn.Module, path: str | Path, *, averaged: bool = True) -> 
     Raises:
         CheckpointError: if there is no checkpoint, it is damaged, or it belongs to another model.
     """
-    path = Path(path)
-    if path.is_dir():
-        folder = CheckpointFolder(path)
-        candidates = [folder.folder / BEST, *folder.paths()]
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if found is None:
-            raise CheckpointError(f"{path}: no checkpoint in this folder; train first, or name another one")
-        path = found
+    path = find_checkpoint(Path(path))
     checkpoint = read_checkpoint(path)
     weights = checkpoint.part("model")
     if averaged:

@@ -1,0 +1,83 @@
+"""Which code determines a recipe's weights."""
+
+from __future__ import annotations
+
+# book/appendices/b-training.qmd § Artifacts
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agm.recipes import Recipe
+
+OUTSIDE = ("agm.training", "agm.recipes", "agm.plotting", "agm.data")
+"""Modules that leave the weights alone, or are accounted for otherwise: the loop by `LOOP_VERSION`, the data
+by their checksum."""
+
+
+def recipe_module(recipe: Recipe[Any]) -> str:
+    """The module in which a recipe's functions are defined."""
+    return str(recipe.build.__module__)
+
+
+def code_hashes(recipe: Recipe[Any]) -> dict[str, str]:
+    """Digests of the modules that determine a recipe's weights.
+
+    Args:
+        recipe: its module is where the search begins.
+
+    Returns:
+        Name of the module to digest of its code without docstrings and comments, for the module and all
+        that it imports from the package at its top level, directly or not.
+    """
+    hashes: dict[str, str] = {}
+    waiting = [recipe_module(recipe)]
+    while waiting:
+        name = waiting.pop()
+        if name in hashes or any(name == part or name.startswith(f"{part}.") for part in OUTSIDE):
+            continue
+        path = _source_of(name)
+        if path is None:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting += _imports(tree, name if path.name == "__init__.py" else name.rpartition(".")[0])
+        _drop_docstrings(tree)
+        hashes[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return dict(sorted(hashes.items()))
+
+
+def _source_of(name: str) -> Path | None:
+    """The file of a module, None if the name is not one (but, say, a function in one)."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, ValueError):
+        return None
+    return Path(found.origin) if found is not None and found.origin else None
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.startswith("agm."))
+
+
+def _drop_docstrings(tree: ast.Module) -> None:
+    """Remove strings that stand for themselves: docstrings of modules, classes, functions and fields."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [
+                line
+                for line in body
+                if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+            ]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
