@@ -41,11 +41,25 @@ def code_hashes(recipe: Recipe[Any]) -> dict[str, str]:
         path = _source_of(name)
         if path is None:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting += _imports(tree, name if path.name == "__init__.py" else name.rpartition(".")[0])
-        _drop_docstrings(tree)
-        hashes[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+        source = path.read_text(encoding="utf-8")
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += _imports(ast.parse(source), package)
+        hashes[name] = code_digest(source)
     return dict(sorted(hashes.items()))
+
+
+def code_digest(source: str) -> str:
+    """Digest of code as it runs: without comments, docstrings and layout.
+
+    Args:
+        source: a module.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    tree = ast.parse(source)
+    _drop_docstrings(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
 def _source_of(name: str) -> Path | None:

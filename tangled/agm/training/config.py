@@ -60,7 +60,7 @@ class TrainingConfig:
     """Steps between checkpoints; one is always written at the end and on Ctrl-C."""
     keep: int = field(default=2, metadata=FREE)
     """Number of latest checkpoints that stay on disk, besides the best one."""
-    log_every: int = 50
+    log_every: int = field(default=50, metadata=FREE)
     """Steps between two lines of metrics, each the mean over the steps since the last."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = field(default="auto", metadata=FREE)
     """Device to train on; "auto" takes a GPU if there is one."""

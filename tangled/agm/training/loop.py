@@ -127,7 +127,7 @@ def _one_step(run: Run) -> dict[str, float]:
     sums: dict[str, Tensor] = {}
     for part in range(parts):
         first = part * size + run.fabric.global_rank * share
-        batch = run.source.fetch(run.order.slice(start + first, start + first + share))
+        batch = run.batch(start + first, start + first + share)
         context = run.context(range(first, first + share), TRAIN)
         seed_torch(run.fabric.device, config.seed, GLOBAL, step, first)
         waits = part + 1 < parts

@@ -63,11 +63,11 @@ class Run:
         self.fabric, self.task, self.config, self.folder = fabric, task, config, folder
         self.source = make_source(dataset, fabric.device)
         self.order = DataOrder(config.seed, len(self.source))
-        self.module = fabric.setup_module(_Weighed(task))
+        self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
+        self.module = fabric.setup_module(_Weighed(task).to(self.dtype))
         self.optimizer = make_optimizer(task.model, config)
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         self.average = AveragedWeights(task.model, config.ema_decay) if config.ema_decay > 0 else None
-        self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
         self.checkpoints = CheckpointFolder(folder, config.keep)
         self.progress = progress and fabric.is_global_zero
         described = {**description, "loop": LOOP_VERSION}
@@ -108,6 +108,11 @@ class Run:
             )
             record = {"config": asdict(self.config), "description": self.description, "data": self.data}
             write_atomically(self.folder / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+
+    def batch(self, first: int, end: int) -> tuple[Tensor, ...]:
+        """The examples at these places of the endless sequence, in the precision of the run."""
+        parts = self.source.fetch(self.order.slice(first, end))
+        return tuple(part.to(self.dtype) if part.is_floating_point() else part for part in parts)
 
     def context(self, rows: range, stream: int) -> StepContext:
         on_device = self.config.noise == "device"

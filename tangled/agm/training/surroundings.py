@@ -40,7 +40,8 @@ def make_fabric(config: TrainingConfig) -> Fabric:
             devices=local,
             num_nodes=max(1, world // local),
             strategy="ddp" if world > 1 else "auto",
-            precision=config.precision,
+            # float64 we see to ourselves: Fabric would round the loss to float32
+            precision="bf16-mixed" if config.precision == "bf16-mixed" else "32-true",
         )
     except Exception as error:  # Fabric raises its own kinds, and RuntimeError, and ValueError
         raise TrainingError(
