@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § Artifacts
+# book/appendices/b-training.qmd § Runs and artifacts
 import argparse
 import hashlib
 import json
@@ -65,7 +65,7 @@ def artifacts_folder() -> Path:
     return (checkout if (checkout / "_quarto.yml").is_file() else Path.cwd()) / "artifacts"
 
 
-# book/appendices/b-training.qmd § Artifacts
+# book/appendices/b-training.qmd § Runs and artifacts
 def save_artifact(recipe: Recipe[Any], preset: str, result: TrainingResult) -> Path:
     """Store the weights of a finished run as the book's artifact, and evaluate them as stored.
 
@@ -213,7 +213,7 @@ def _remedy(name: str) -> str:
     return f"run: make train MODEL={name}"
 
 
-# book/appendices/b-training.qmd § Artifacts
+# book/appendices/b-training.qmd § Runs and artifacts
 def make_artifact(recipe: Recipe[Any], preset: str, *, progress: bool = True) -> str:
     """Make the artifact of a recipe unless it is fresh; an interrupted run is resumed.
 

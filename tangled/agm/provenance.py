@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § Artifacts
+# book/appendices/b-training.qmd § Runs and artifacts
 import ast
 import hashlib
 import importlib.util

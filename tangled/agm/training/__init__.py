@@ -1,6 +1,6 @@
 """Training on one or many machines: one loop that resumes exactly."""
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § What can go wrong
 from agm.training.config import LOOP_VERSION, TrainingConfig, learning_rate_at
 from agm.training.errors import CheckpointError, Interrupted, MismatchError, NonFiniteError, TrainingError
 from agm.training.loop import train

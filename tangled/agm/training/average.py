@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § Averages
+# book/appendices/b-training.qmd § One step
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -10,18 +10,17 @@ import torch
 from torch import Tensor, nn
 
 
-def clip_gradient(gradient: Tensor, largest: float) -> Tensor:
-    """Shorten a gradient to a largest norm (Pascanu, Mikolov & Bengio, 2013).
+def clip_factor(norm: Tensor, largest: float | Tensor) -> Tensor:
+    """Factor that shortens a gradient to a largest norm (Pascanu, Mikolov & Bengio, 2013).
 
     Args:
-        gradient: any shape.
-        largest: Euclidean norm that it may have at most.
+        norm: Euclidean norm of the gradient.
+        largest: the norm that it may have at most.
 
     Returns:
-        The gradient, multiplied by min(1, largest / norm).
+        min(1, largest / norm), of the shape of the norm.
     """
-    norm = torch.linalg.vector_norm(gradient)
-    return gradient * torch.clamp(largest / norm, max=1.0)  # @eq-tr-clip
+    return torch.clamp(largest / norm, max=1.0)  # @eq-tr-clip
 
 
 def clip_gradients(parameters: Iterable[Tensor], largest: float) -> Tensor:
@@ -38,7 +37,7 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> Tensor:
     norm = torch.nn.utils.get_total_norm(gradients)
     if largest > 0:
         # Not `if norm > largest`: a comparison on the host would wait for the device.
-        torch._foreach_mul_(gradients, torch.clamp(largest / norm, max=1.0))  # @eq-tr-clip
+        torch._foreach_mul_(gradients, clip_factor(norm, largest))
     return norm
 
 

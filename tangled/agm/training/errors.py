@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § Settings
+# book/appendices/b-training.qmd § What can go wrong
 from collections.abc import Mapping
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § Telling
 import json
 import math
 import sys
@@ -107,7 +107,7 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return (json.dumps(plain) + "\n").encode()
 
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § Telling
 class Reporter:
     """Shows progress: a bar on a terminal, a line now and then elsewhere, nothing if not wanted.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § Where a run happens
 import os
 import signal
 import threading
@@ -119,7 +119,7 @@ def locked(folder: Path, fabric: Fabric) -> Iterator[None]:
         lock.release()
 
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § Where a run happens
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and SIGTERM into a question that the loop asks between two steps.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# book/appendices/b-training.qmd § The loop
+# book/appendices/b-training.qmd § The contract
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
