@@ -376,9 +376,11 @@ def test_unusable_settings(change: dict[str, Any], message: str) -> None:
         (lambda w: {"loss": w.mean().detach()}, "was it detached"),
     ],
 )
-def test_unusable_losses(tmp_path: Path, losses: Callable[[Tensor], Any], message: str) -> None:
+def test_unusable_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: Callable[[Tensor], Any], message: str
+) -> None:
     task = Parabola()
-    task.loss = lambda batch, context: losses(task.model.get_parameter("weight"))  # type: ignore[method-assign]
+    monkeypatch.setattr(task, "loss", lambda batch, context: losses(task.model.get_parameter("weight")))
     with pytest.raises(TrainingError, match=message):
         final(task, torch.zeros(5), EXACT, tmp_path)
 

@@ -7,6 +7,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from agm.training.errors import TrainingError
 
 LOOP_VERSION = 1
@@ -128,7 +131,7 @@ def warmup_factor(step: float, warmup: float) -> float:
     return min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0  # @eq-tr-warmup
 
 
-def cosine_factor(step: float, warmup: float, steps: float, final: float) -> float:
+def cosine_factor(step: float, warmup: float, steps: float, final: float) -> Tensor:
     """Fraction of the learning rate while it falls along half a cosine (Loshchilov & Hutter, 2017).
 
     Args:
@@ -140,8 +143,8 @@ def cosine_factor(step: float, warmup: float, steps: float, final: float) -> flo
     Returns:
         1 at the end of the warm-up, `final` after the last step.
     """
-    progress = (step - warmup) / (steps - warmup)
-    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2  # @eq-tr-cosine
+    progress = torch.as_tensor((step - warmup) / (steps - warmup), dtype=torch.float64)
+    return final + (1 - final) * (1 + torch.cos(math.pi * progress)) / 2  # @eq-tr-cosine
 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
@@ -158,7 +161,7 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     if step < config.warmup:
         factor = warmup_factor(step, config.warmup)
     elif config.schedule == "cosine":
-        factor = cosine_factor(step, config.warmup, config.steps, config.final_fraction)
+        factor = float(cosine_factor(step, config.warmup, config.steps, config.final_fraction))
     elif config.schedule == "linear":
         progress = (step - config.warmup) / (config.steps - config.warmup)
         factor = 1 - (1 - config.final_fraction) * progress
