@@ -10,7 +10,7 @@ JOBS   ?= 2
 SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup book test html pdf tangle stitch proofread data execute serve new-chapter quarto lint types check lock bench clean
+.PHONY: help setup book test html pdf tangle stitch proofread data train execute serve new-chapter quarto lint types check lock bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ proofread: $(READY) ## check every labelled equation (CHAPTER=02, EQ=eq-name for
 data: $(READY) ## fetch the data sets into the cache (DATA="mnist emoji" for some)
 	@$(RUN) -m agm.data $(DATA)
 
+train: $(READY) ## make the trained models of the book, skipping fresh ones (MODEL=digits, PRESET=small)
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m agm.artifacts $(MODEL) $(if $(PRESET),--preset $(PRESET))
+
 execute: $(READY) ## execute stale chapters into notebooks/ (CHAPTER=02 for one, ALL=1 for all)
 	@$(PRESS) execute --jobs $(JOBS) $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ALL),--all)
 
@@ -82,8 +85,9 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(PYTHON) -m venv --clear .press/lock && .press/lock/bin/python -m pip install --quiet "torch==2.13.0" ".[jax,book,test]"
 	@.press/lock/bin/python -m pip freeze --exclude agm | sed 's/+cpu$$//' > .press/lock.txt && mv .press/lock.txt requirements.lock
 
-bench: $(READY) ## time the press on a synthetic book of 56 chapters
+bench: $(READY) ## time the press on a synthetic book of 56 chapters, and the training loop
 	@$(RUN) benchmarks/press_speed.py
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/training_speed.py
 
 clean: ## delete what can be made again (not the notebooks, not the data cache)
 	@rm -rf _book _book-quarto _freeze .press
