@@ -8,6 +8,7 @@ import json
 import math
 import os
 import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -393,6 +394,27 @@ def test_one_run_per_folder(tmp_path: Path) -> None:
             return super().loss(batch, context)
 
     final(Nested(), torch.zeros(5), replace(EXACT, steps=1), tmp_path)
+
+
+def test_tensorboard_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
+    with pytest.raises(TrainingError, match="pip install tensorboard"):
+        final(Parabola(), torch.zeros(5), replace(EXACT, tensorboard=True), tmp_path)
+
+
+def test_decay_falls_on_matrices_only(tmp_path: Path) -> None:
+    class Still(Parabola):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model.register_parameter("matrix", nn.Parameter(torch.ones(1, 1)))
+
+        def loss(self, batch: tuple[Tensor, ...], context: StepContext) -> Mapping[str, Tensor]:
+            return {"loss": 0.0 * sum(p.sum() for p in self.model.parameters())}
+
+    task = Still()
+    config = replace(EXACT, optimizer="adamw", weight_decay=0.5)
+    assert final(task, torch.zeros(5), config, tmp_path) == 1.0
+    assert task.model.get_parameter("matrix").item() == pytest.approx(0.95**12, rel=1e-12)
 
 
 def test_bfloat16_only_where_the_hardware_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

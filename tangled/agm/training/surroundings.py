@@ -79,11 +79,13 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise TrainingError("the model has no parameters that require a gradient: nothing to train")
+    decaying = [p for p in parameters if p.ndim >= 2 and config.weight_decay > 0]
+    others = [p for p in parameters if p.ndim < 2 or config.weight_decay == 0]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": chosen, "weight_decay": decay}
+        for chosen, decay in ((decaying, config.weight_decay), (others, 0.0))
+        if chosen
     ]
-    groups = [group for group in groups if group["params"]]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, config.learning_rate, momentum=config.betas[0])
     return torch.optim.AdamW(groups, config.learning_rate, betas=config.betas, fused=True)
