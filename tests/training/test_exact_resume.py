@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -170,3 +171,18 @@ def test_torchrun_and_the_command_line(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     assert_close_lines(lines(tmp_path / "one"), lines(tmp_path / "two"))
     assert json.loads((tmp_path / "two/run.json").read_text())["description"]["recipe"] == "digits"
+
+
+def test_ctrl_c_on_the_command_line(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "tangled")}
+    command = [sys.executable, "-m", "agm", "train", "digits", "--steps", "50000", "--checkpoint-every", "20"]
+    child = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "runs/digits/small"
+    deadline = time.monotonic() + 60
+    while not CheckpointFolder(folder).paths() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert f"stopped after step {last(folder).step}" in errors and "Traceback" not in errors
