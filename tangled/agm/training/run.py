@@ -125,7 +125,9 @@ class Run:
         tensors: dict[str, Tensor] = {}
         if with_tensors:
             tensors |= {f"model/{k}": v for k, v in self.task.model.state_dict().items()}
-            tensors |= {f"optimizer/{k}": v for k, v in flatten_optimizer(self.optimizer).items()}
+            tensors |= {
+                f"optimizer/{k}": v for k, v in flatten_optimizer(self.optimizer, self.task.model).items()
+            }
             if self.average is not None:
                 tensors |= {f"average/{k}": v for k, v in self.average.state().items()}
         state = {
@@ -154,7 +156,7 @@ class Run:
                 "steps or choose another folder"
             )
         load_weights(self.task.model, found.part("model"), str(self.folder))
-        restore_optimizer(self.optimizer, found.part("optimizer"))
+        restore_optimizer(self.optimizer, self.task.model, found.part("optimizer"))
         if self.average is not None:
             self.average.load(found.part("average"))
         self.step, self.window = found.step, dict(found.state["window"])

@@ -14,36 +14,47 @@ from agm.training.checkpoint import Checkpoint
 from agm.training.errors import CheckpointError, MismatchError
 
 
-def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimiser as named tensors, "<number of the parameter>/<name>".
+def flatten_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The state of an optimiser as named tensors, "<name of the parameter>/<name>".
 
     Args:
         optimizer: one whose state is made of tensors, like those of torch.
+        model: whose parameters it optimises.
 
     Returns:
         Name to tensor.
     """
-    state = optimizer.state_dict()["state"]
     return {
-        f"{number}/{name}": torch.as_tensor(value)
-        for number, entries in state.items()
-        for name, value in entries.items()
+        f"{name}/{entry}": torch.as_tensor(value)
+        for name, parameter in model.named_parameters()
+        for entry, value in optimizer.state.get(parameter, {}).items()
         if value is not None
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
     """Put a flattened state back; learning rates and other settings stay those of the optimiser.
 
     Args:
         optimizer: one over the same parameters.
+        model: whose parameters it optimises.
         tensors: as given by `flatten_optimizer`.
+
+    Raises:
+        CheckpointError: if the state is of other parameters.
     """
+    packed = optimizer.state_dict()
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for path, value in tensors.items():
-        number, _, name = path.partition("/")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        name, _, entry = path.rpartition("/")
+        if name not in order:
+            raise CheckpointError(f"the optimiser's state is of {name!r}, which the model does not train")
+        state.setdefault(order.index(name), {})[entry] = value
+    optimizer.load_state_dict({"state": state, "param_groups": packed["param_groups"]})
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
