@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from agm.training.checkpoint import Checkpoint, CheckpointFolder
 
 sys.path.insert(0, str(Path(__file__).parent))
 import worker
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 # Children fork from a server that has imported everything and started no threads.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -44,6 +48,14 @@ def assert_same_bits(first: Checkpoint, second: Checkpoint) -> None:
         assert torch.equal(
             tensor.view(-1).view(torch.uint8), second.tensors[name].view(-1).view(torch.uint8)
         ), name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HERE, ROOT / "tangled"))))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +156,6 @@ def assert_close_lines(ours: list[dict[str, Any]], theirs: list[dict[str, Any]])
 
 
 def test_torchrun_and_the_command_line(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "tangled")}
     command = [
         "-m",
         "agm",
@@ -163,7 +173,6 @@ def test_torchrun_and_the_command_line(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env=environment,
             capture_output=True,
             text=True,
             timeout=200,
@@ -174,10 +183,8 @@ def test_torchrun_and_the_command_line(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_on_the_command_line(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "tangled")}
     command = [sys.executable, "-m", "agm", "train", "digits", "--steps", "50000", "--checkpoint-every", "20"]
-    child = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "runs/digits/small"
     deadline = time.monotonic() + 60
     while not CheckpointFolder(folder).paths() and time.monotonic() < deadline:
