@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import sympy
 
+from proofread import dual
 from proofread.errors import ProofreadError
 from proofread.measures import MeasureMixin
 from proofread.scope import key
@@ -70,7 +71,7 @@ class GridMixin(MeasureMixin):
         if len(variables) != 1 or self.algebra.rank(value):
             raise UndecidableError("the place of an extremum over several variables")
         choose = numpy.argmax if operator == "argmax" else numpy.argmin
-        index = choose(numpy.asarray(value), axis=outer)
+        index = choose(numpy.asarray(dual.plain(value)), axis=outer)
         size = self.algebra.sizes.pop()
         result = self.outcome_value(Outcome(variables[0][1], index, outer))
         self.algebra.sizes.append(size)
@@ -96,11 +97,11 @@ class GridMixin(MeasureMixin):
             del algebra.sizes[outer:]
         wide = [w[..., None, None] if matrix else w for w in weights]
         result = algebra.xp.sum(value * wide[0], axis=outer)
-        if isinstance(value, numpy.ndarray):
-            other = numpy.sum(value * wide[1], axis=outer)
-            size = numpy.sum(numpy.abs(value * wide[0]), axis=outer) + 1e-300
+        for array, lead in dual.leaves(value):
+            fine, other = (numpy.sum(array * weight, axis=outer + lead) for weight in map(dual.plain, wide))
+            size = numpy.sum(numpy.abs(array * dual.plain(wide[0])), axis=outer + lead) + 1e-300
             with numpy.errstate(all="ignore"):
-                error = numpy.abs(result - other) / size
+                error = numpy.abs(fine - other) / size
             algebra.noise = max(algebra.noise, float(numpy.nanmax(error, initial=0.0)))
         return result
 
@@ -228,7 +229,12 @@ class GridMixin(MeasureMixin):
                     value = self._spread(body(), outer)
             finally:
                 del algebra.sizes[outer:]
-            plain = sign * numpy.nan_to_num(_plain(value), nan=-numpy.inf)
+            if dual.nested(value):
+                raise UndecidableError("the second derivative of an extremum")
+            if operator.startswith("arg") and isinstance(value, dual.Dual):
+                raise UndecidableError("the derivative of the place of an extremum")
+            # Without slopes: where the place is best, its own change does not count (the envelope theorem).
+            plain = sign * numpy.nan_to_num(dual.plain(value), nan=-numpy.inf)
             index = numpy.argmax(plain, axis=outer)[..., None]
             wide = numpy.broadcast_to(points, plain.shape)
             best = algebra.xp.take_along_axis(value, index, axis=outer)[..., 0]
@@ -240,13 +246,6 @@ class GridMixin(MeasureMixin):
 
 
 _WIDE = Domain("line", "", 961, bounds=(-24.0, 24.0))
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy copy; traced arrays are cut off from differentiation (the envelope theorem)."""
-    import jax
-
-    return numpy.asarray(jax.lax.stop_gradient(value)) if not isinstance(value, numpy.ndarray) else value
 
 
 def hermite(fine: int, coarse: int, size: int) -> tuple[Any, list[Any]]:

@@ -37,7 +37,7 @@ class Builder:
         scope: what is being built.
         macros: of the document.
         raw: raw standard normal draws by name (numeric), or None (symbolic).
-        xp: ``numpy`` or ``jax.numpy``.
+        xp: ``numpy`` or ``proofread.dual``.
         draws: number of draws.
     """
 

@@ -1,4 +1,4 @@
-"""Arithmetic on arrays of draws: NumPy for plain values, JAX where something is differentiated.
+"""Arithmetic on arrays of draws: NumPy for plain values, ``dual`` where something is differentiated.
 
 Every array begins with the batch axes (draws, then one for each bound variable); behind them it is a
 scalar (no axis) or a matrix (two axes; vectors are columns). Python numbers are scalars too.
@@ -6,12 +6,12 @@ scalar (no axis) or a matrix (two axes; vectors are columns). Python numbers are
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 
+from proofread.dual import regular
 from proofread.errors import ProofreadError
 from proofread.values import Outcome, Table
 
@@ -36,7 +36,7 @@ class Numeric:
 
     Args:
         draws: size of the first batch axis.
-        module: ``numpy`` or ``jax.numpy``.
+        module: ``numpy`` or ``proofread.dual``.
     """
 
     exact = False
@@ -159,7 +159,7 @@ class Numeric:
         if self.rank(a):
             if not isinstance(b, int) or self.shape(a)[0] != self.shape(a)[1]:
                 raise ProofreadError(f"cannot raise {self.describe(a)} to this power", r"write x^\top x")
-            return self._regular(self.xp.linalg.inv, a) if b == -1 else self.xp.linalg.matrix_power(a, b)
+            return regular(self.xp.linalg.inv, a) if b == -1 else self.xp.linalg.matrix_power(a, b)
         if isinstance(a, (int, float)) and isinstance(b, (int, float)):
             try:
                 result = a**b
@@ -226,18 +226,7 @@ class Numeric:
 
     def cholesky(self, a: Any) -> Any:
         """Lower Cholesky factor."""
-        return self._regular(self.xp.linalg.cholesky, a)
-
-    def _regular(self, operation: Callable[[Any], Any], a: Any) -> Any:
-        """A matrix operation draw by draw where some draw has no result; those become NaN."""
-        try:
-            return operation(a)
-        except numpy.linalg.LinAlgError:
-            result = numpy.full(a.shape, numpy.nan)
-            for place in numpy.ndindex(*a.shape[:-2]):
-                with contextlib.suppress(numpy.linalg.LinAlgError):
-                    result[place] = operation(a[place])
-            return result
+        return regular(self.xp.linalg.cholesky, a)
 
     def _plain(self, *values: Any) -> bool:
         return all(isinstance(value, (int, float)) for value in values)

@@ -60,7 +60,6 @@ class Draws:
     raw: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _double_precision()
         generator = numpy.random.default_rng(self.seed)
         if not self.model.constraints:
             self.raw = self.model.draw(generator, self.count)
@@ -99,12 +98,6 @@ def _length(raw: Mapping[str, Any], default: int) -> int:
     for array in raw.values():
         return int(array.shape[0])
     return default
-
-
-def _double_precision() -> None:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
 
 
 def flat(value: Any, count: int) -> Any:
