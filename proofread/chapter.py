@@ -18,6 +18,7 @@ from proofread.ledger import EquationResult, worst
 from proofread.mutants import run_mutants
 from proofread.parser import parse
 from proofread.tree import Equation, Relation
+from proofread.values import UndecidableError
 
 
 @cache
@@ -136,7 +137,12 @@ def _derive(
 
         right = equation.statements[0]
         assert isinstance(right, Relation)
-        result.code = check_binding(options["implements"], options["arguments"], right.operands[-1], case)
+        try:
+            result.code = check_binding(options["implements"], options["arguments"], right.operands[-1], case)
+        except UndecidableError as problem:
+            raise ProofreadError(
+                f"{options['implements']} cannot be compared: {problem}", "bind another formula", source
+            ) from problem
     if options["mutants"] and result.verdict in ("proved", "holds numerically"):
         report = run_mutants(equation, case, options["excuse"])
         result.mutants = {

@@ -9,8 +9,9 @@ import numpy
 import sympy
 
 from proofread import dual
+from proofread.builtin import check_moments
 from proofread.errors import ProofreadError
-from proofread.measures import MeasureMixin
+from proofread.extrema import ExtremumMixin
 from proofread.scope import key
 from proofread.tree import Node
 from proofread.values import Domain, Outcome, Stored, UndecidableError
@@ -19,7 +20,7 @@ _NEUTRAL = {"sum": 0.0, "prod": 1.0, "max": -numpy.inf, "sup": -numpy.inf, "min"
 _METHOD = {"sum": "sum", "prod": "prod", "max": "max", "sup": "max", "min": "min", "inf": "min"}
 
 
-class GridMixin(MeasureMixin):
+class GridMixin(ExtremumMixin):
     """Axes for bound variables; part of ``Evaluator``."""
 
     integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
@@ -99,9 +100,12 @@ class GridMixin(MeasureMixin):
         result = algebra.xp.sum(value * wide[0], axis=outer)
         for array, lead in dual.leaves(value):
             fine, other = (numpy.sum(array * weight, axis=outer + lead) for weight in map(dual.plain, wide))
-            size = numpy.sum(numpy.abs(array * dual.plain(wide[0])), axis=outer + lead) + 1e-300
+            size = numpy.sum(numpy.abs(array * dual.plain(wide[0])), axis=outer + lead)
+            if outer > 1:
+                # Inside another integral only an error beside the largest of its nodes matters.
+                size = size.max(axis=tuple(range(lead + 1, lead + outer)), keepdims=True)
             with numpy.errstate(all="ignore"):
-                error = numpy.abs(fine - other) / size
+                error = numpy.abs(fine - other) / (size + 1e-300)
             algebra.noise = max(algebra.noise, float(numpy.nanmax(error, initial=0.0)))
         return result
 
@@ -164,6 +168,7 @@ class GridMixin(MeasureMixin):
             size = algebra.shape(variance)[0]
             ones = algebra.matrix([[algebra.number("1")]] * size)
             mean = algebra.multiply(mean, ones)
+        check_moments(algebra, mean, variance)
         if algebra.exact:
             return self.exact_normal(variable, mean, variance, body)
         fine, coarse = (40, 32) if size == 1 else (14, 10) if size == 2 else (7, 5)
@@ -208,41 +213,6 @@ class GridMixin(MeasureMixin):
         if result.has(sympy.Integral, sympy.Piecewise, sympy.nan):
             raise UndecidableError("an integral that SymPy cannot do")
         return result
-
-    def extremum(self, operator: str, variable: Node, domain: Domain, body: Callable[[], Any]) -> Any:
-        """Supremum or infimum over an interval: a grid, then smaller grids around its best point."""
-        algebra = self.algebra
-        if algebra.exact:
-            raise UndecidableError("an extremum over an interval")
-        sign = 1.0 if operator in ("sup", "max", "argmax") else -1.0
-        low = numpy.full((1,) * algebra.depth, domain.bounds[0])
-        high = numpy.full((1,) * algebra.depth, domain.bounds[1])
-        unit = numpy.linspace(0.0, 1.0, 65)
-        best: Any = None
-        place: Any = None
-        for _ in range(12):
-            points = low[..., None] + (high - low)[..., None] * unit
-            outer = algebra.depth
-            algebra.sizes.append(unit.size)
-            try:
-                with self.scope.bound({self.bound_key(variable): Stored(points, algebra.depth)}):
-                    value = self._spread(body(), outer)
-            finally:
-                del algebra.sizes[outer:]
-            if dual.nested(value):
-                raise UndecidableError("the second derivative of an extremum")
-            if operator.startswith("arg") and isinstance(value, dual.Dual):
-                raise UndecidableError("the derivative of the place of an extremum")
-            # Without slopes: where the place is best, its own change does not count (the envelope theorem).
-            plain = sign * numpy.nan_to_num(dual.plain(value), nan=-numpy.inf)
-            index = numpy.argmax(plain, axis=outer)[..., None]
-            wide = numpy.broadcast_to(points, plain.shape)
-            best = algebra.xp.take_along_axis(value, index, axis=outer)[..., 0]
-            place = numpy.take_along_axis(wide, index, axis=outer)[..., 0]
-            low = numpy.take_along_axis(wide, numpy.maximum(index - 1, 0), axis=outer)[..., 0]
-            high = numpy.take_along_axis(wide, numpy.minimum(index + 1, unit.size - 1), axis=outer)[..., 0]
-        algebra.noise = max(algebra.noise, 1e-7 if operator.startswith("arg") else 1e-12)
-        return place if operator.startswith("arg") else best
 
 
 _WIDE = Domain("line", "", 961, bounds=(-24.0, 24.0))

@@ -163,9 +163,9 @@ class Model:
     declarations: tuple[Declaration, ...]
     constraints: tuple[str, ...] = ()
 
-    def extended(self, *more: Declaration) -> Model:
-        """The same model with more declarations."""
-        return Model((*self.declarations, *more), self.constraints)
+    def extended(self, *more: Declaration | Model) -> Model:
+        """The same model with more declarations and constraints."""
+        return model(self, *more)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all raw draws, by name; the declaration's position keeps names apart."""

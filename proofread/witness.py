@@ -81,9 +81,13 @@ class Draws:
         count = _length(raw, self.count)
         keep = numpy.ones(count, dtype=bool)
         for latex in self.model.constraints:
-            evaluator = self.evaluator(raw)
-            truth = evaluator.truth(parse_expression(Source(latex, "constraint"), self.macros))
-            keep &= numpy.broadcast_to(numpy.asarray(truth, dtype=bool), (count,))
+            condition = parse_expression(Source(latex, "constraint"), self.macros)
+            for assignment in index_assignments(self.evaluator(raw).scope, (condition,)):
+                evaluator = self.evaluator(raw)
+                evaluator.scope.symbols.update(assignment)
+                with numpy.errstate(all="ignore"):
+                    truth = evaluator.truth(condition)
+                keep &= numpy.broadcast_to(numpy.asarray(truth, dtype=bool), (count,))
         return keep
 
     def evaluator(self, raw: Mapping[str, Any] | None = None, xp: Any = numpy) -> Evaluator:
