@@ -22,6 +22,7 @@ from proofread.symbols import (
 )
 from proofread.tree import (
     At,
+    Binomial,
     Call,
     Expectation,
     Indicator,
@@ -316,7 +317,9 @@ class AtomParser(DecorationParser):
 
 def _closed(node: Node) -> bool:
     """Whether an operator ends with its brackets, so that a power can follow."""
-    return isinstance(node, Call) and isinstance(node.function, Name) and node.function.text in EXTREMA
+    if isinstance(node, Call):
+        return isinstance(node.function, Name) and node.function.text in EXTREMA
+    return isinstance(node, Binomial)
 
 
 def simple_words(token: str) -> bool:

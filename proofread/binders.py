@@ -11,6 +11,7 @@ import sympy
 from proofread.errors import ProofreadError
 from proofread.extrema import REALS
 from proofread.grids import GridMixin
+from proofread.limits import LimitMixin
 from proofread.scope import key
 from proofread.tree import (
     Big,
@@ -31,7 +32,7 @@ LINE = Domain("line", "", 961, bounds=(-24.0, 24.0))
 NAMES = Name | Sub | Tag | Prime
 
 
-class BinderMixin(GridMixin):
+class BinderMixin(GridMixin, LimitMixin):
     """Operators that bind variables; part of ``Evaluator``."""
 
     truth: Callable[[Node], Any]
@@ -41,6 +42,8 @@ class BinderMixin(GridMixin):
         """A sum, product or extremum over its indices."""
         if isinstance(node.body, Norm) and node.body.single and not node.index:
             raise ProofreadError("an operator without an index", "say what it runs over")
+        if node.operator == "lim":
+            return self.limit(node)
         variables: list[tuple[Node, Domain]] = []
         conditions: list[Node] = []
         for item in node.index:

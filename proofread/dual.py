@@ -341,6 +341,17 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return Dual(level, stack(bases, axis), stack(slopes, axis))
 
 
+def concatenate(arrays: Sequence[Any], axis: int) -> Any:
+    """As in NumPy, for a negative axis."""
+    level = _highest(*arrays)
+    if not level:
+        return numpy.concatenate(arrays, axis=axis)
+    parts = [_split(array, level) for array in arrays]
+    directions = next(slope.shape[0] for _, slope in parts if slope is not None)
+    slopes = [numpy.zeros((directions, *base.shape)) if slope is None else slope for base, slope in parts]
+    return Dual(level, concatenate([base for base, _ in parts], axis), concatenate(slopes, axis))
+
+
 def _shifted(axis: Any) -> Any:
     """An axis of the value as an axis of the slopes."""
     if isinstance(axis, tuple):

@@ -18,6 +18,7 @@ from proofread.tree import (
     Add,
     At,
     Big,
+    Binomial,
     Call,
     Cases,
     Derivative,
@@ -112,6 +113,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
                 return algebra.divide(self.value(numerator), self.value(denominator))
             case Pow(base, exponent):
                 return self._power(base, exponent)
+            case Binomial(top, bottom):
+                return algebra.binomial(self.value(top), self.value(bottom))
             case Root(radicand, degree):
                 half = algebra.divide(algebra.number("1"), 2 if degree is None else self.value(degree))
                 if not algebra.exact and degree is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from proofread import dual
 from proofread.errors import ProofreadError
 from proofread.measures import MeasureMixin
 from proofread.scope import key
@@ -24,7 +25,6 @@ class ExtremumMixin(MeasureMixin):
 
     truth: Callable[[Node], Any]
     _spread: Callable[[Any, int], Any]
-    slopes: int
 
     def extremum(
         self, operator: str, variable: Node, domain: Domain, conditions: list[Node], body: Callable[[], Any]
@@ -47,13 +47,11 @@ class ExtremumMixin(MeasureMixin):
         algebra = self.algebra
         if algebra.exact:
             raise UndecidableError("an extremum over an interval")
-        if self.slopes > 1:
-            raise UndecidableError("the second derivative of an extremum")
         sign = 1.0 if operator.removeprefix("arg") in ("sup", "max") else -1.0
         first, last, open_ended, others = self._part(variable, domain, conditions)
-        xp, outer = algebra.xp, algebra.depth
-        low, high = (_fixed(end) for end in (first, last))
-        if xp is numpy and (low > high).any():
+        outer = algebra.depth
+        low, high = dual.plain(first), dual.plain(last)
+        if (low > high).any():
             raise UndecidableError("an extremum over an empty range")
         unit = numpy.linspace(0.0, 1.0, _NODES)
         for turn in range(_ROUNDS):
@@ -67,25 +65,37 @@ class ExtremumMixin(MeasureMixin):
                 del algebra.sizes[outer:]
             if value.ndim > outer + 1:
                 raise ProofreadError("an extremum of a vector or matrix", "take it of a number")
-            height = xp.nan_to_num(sign * _fixed(value), nan=-numpy.inf, posinf=numpy.inf, neginf=-numpy.inf)
+            if dual.nested(value):
+                raise UndecidableError("the second derivative of an extremum")
+            if operator.startswith("arg") and isinstance(value, dual.Dual):
+                raise UndecidableError("the derivative of the place of an extremum")
+            # Without slopes: where the place is best, its own change does not count (the envelope theorem).
+            height = sign * dual.plain(value)
+            height = numpy.where(numpy.isnan(height), -numpy.inf, height)
             for truth in allowed:
-                height = xp.where(truth, height, -numpy.inf)
-            if turn == 0 and xp is numpy:
+                height = numpy.where(truth, height, -numpy.inf)
+            if turn == 0:
                 _refuse_runaway(height, open_ended)
-            index = xp.argmax(height, axis=outer)[..., None]
-            wide = xp.broadcast_to(points, height.shape)
-            best = xp.take_along_axis(value, index, axis=outer)[..., 0]
-            place = xp.take_along_axis(wide, index, axis=outer)[..., 0]
-            low = xp.take_along_axis(wide, xp.maximum(index - 1, 0), axis=outer)[..., 0]
-            high = xp.take_along_axis(wide, xp.minimum(index + 1, unit.size - 1), axis=outer)[..., 0]
+            index = numpy.argmax(height, axis=outer)[..., None]
+            wide = numpy.broadcast_to(points, height.shape)
+            best = algebra.xp.take_along_axis(value, index, axis=outer)[..., 0]
+            place = numpy.take_along_axis(wide, index, axis=outer)[..., 0]
+            low = numpy.take_along_axis(wide, numpy.maximum(index - 1, 0), axis=outer)[..., 0]
+            high = numpy.take_along_axis(wide, numpy.minimum(index + 1, unit.size - 1), axis=outer)[..., 0]
         algebra.noise = max(algebra.noise, 1e-7 if operator.startswith("arg") else 1e-12)
-        if xp is not numpy:
-            algebra.noise = max(algebra.noise, 1e-8)
-            for end in (first, last):
-                place = xp.where(xp.abs(place - end) < 1e-9, end, place)
-            with self.scope.bound({self.bound_key(variable): Stored(place, outer)}):
-                best = algebra.full(body())
+        if isinstance(value, dual.Dual) or isinstance(first, dual.Dual) or isinstance(last, dual.Dual):
+            best = self._with_slopes(variable, place, (first, last), body)
         return place if operator.startswith("arg") else best
+
+    def _with_slopes(self, variable: Node, place: Any, ends: tuple[Any, Any], body: Callable[[], Any]) -> Any:
+        """The formula at the best place; if that is an end of the range, it moves with this end."""
+        algebra = self.algebra
+        for end in ends:
+            place = dual.where(numpy.abs(place - dual.plain(end)) < 1e-9, end, place)
+        # The place is known to about the square root of the rounding error, and so is the slope there.
+        algebra.noise = max(algebra.noise, 1e-8)
+        with self.scope.bound({self.bound_key(variable): Stored(place, algebra.depth)}):
+            return algebra.full(body())
 
     def _part(
         self, variable: Node, domain: Domain, conditions: list[Node]
@@ -155,12 +165,3 @@ def _infinite(node: Node) -> bool:
 
 def _mentions(node: Node, name: str) -> bool:
     return any(key(part) == name for part in walk(node))
-
-
-def _fixed(value: Any) -> Any:
-    """A value that derivatives do not pass through (the envelope theorem lets extrema do without)."""
-    if isinstance(value, (int, float, numpy.ndarray)):
-        return value
-    import jax
-
-    return jax.lax.stop_gradient(value)

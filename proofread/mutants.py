@@ -14,6 +14,7 @@ from proofread.pretty import pretty
 from proofread.tree import (
     Add,
     Big,
+    Binomial,
     Call,
     Derivative,
     Equation,
@@ -114,6 +115,8 @@ def _own(node: Node) -> Iterator[tuple[str, Node]]:
                 yield f"factor {pretty(factor)} dropped", left
         case Frac(numerator, denominator):
             yield f"{pretty(node)} inverted", Frac(denominator, numerator, span=node.span)
+        case Binomial(top, bottom):
+            yield f"{pretty(node)} swapped", Binomial(bottom, top, span=node.span)
         case Pow(base, _):
             yield f"exponent of {pretty(base)} dropped", base
         case Root(radicand, _):

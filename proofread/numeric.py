@@ -6,14 +6,18 @@ scalar (no axis) or a matrix (two axes; vectors are columns). Python numbers are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy
+import scipy.special
+import sympy
 
+from proofread import dual
 from proofread.dual import regular
 from proofread.errors import ProofreadError
-from proofread.values import Outcome, Table
+from proofread.values import Outcome, Table, UndecidableError
 
 FUNCTIONS: dict[str, str] = {
     r"\log": "log",
@@ -29,6 +33,27 @@ FUNCTIONS: dict[str, str] = {
     r"\arccos": "arccos",
     r"\mathrm{sign}": "sign",
 }
+
+
+def blocks(algebra: Any, rows: list[list[Any]]) -> list[list[tuple[int, int]]]:
+    """The sizes of the blocks of a matrix; numbers other than 0 have one row and one column.
+
+    Raises:
+        ProofreadError: if the blocks do not fit together.
+    """
+
+    def size(entries: list[Any], axis: int) -> int:
+        zeros = [isinstance(entry, int | sympy.Integer) and entry == 0 for entry in entries]
+        plain = [entry for entry, zero in zip(entries, zeros, strict=True) if not zero]
+        found = {algebra.shape(entry)[axis] if algebra.rank(entry) else 1 for entry in plain}
+        if len(found) > 1:
+            what = ("rows", "columns")[axis]
+            raise ProofreadError(f"blocks with different numbers of {what} side by side", "check their sizes")
+        return found.pop() if found else 1
+
+    heights = [size(row, 0) for row in rows]
+    widths = [size([row[place] for row in rows], 1) for place in range(len(rows[0]))]
+    return [[(height, width) for width in widths] for height in heights]
 
 
 class Numeric:
@@ -170,6 +195,21 @@ class Numeric:
             return a**b if b >= 0 else 1.0 / a ** (-b)
         return self.xp.power(a, b)
 
+    def binomial(self, a: Any, b: Any) -> Any:
+        """Binomial coefficient of scalars; the lower one may not be negative."""
+        if self.rank(a) or self.rank(b):
+            raise ProofreadError("a binomial coefficient of a vector or matrix", "take it of numbers")
+        if isinstance(a, int) and isinstance(b, int) and a >= 0 <= b:
+            return math.comb(a, b)
+        if isinstance(b, int) and 0 <= b <= 64:
+            total: Any = 1.0
+            for step in range(b):
+                total = total * (a - step) / (step + 1)
+            return total
+        if not any(isinstance(value, dual.Dual) for value in (a, b)):
+            return scipy.special.binom(a, b)
+        raise UndecidableError("a derivative through a binomial coefficient with a free lower number")
+
     def function(self, name: str, a: Any) -> Any:
         """An elementary function, element by element."""
         if isinstance(a, (int, float)):
@@ -216,9 +256,22 @@ class Numeric:
         return a[..., row, column]
 
     def matrix(self, rows: list[list[Any]]) -> Any:
-        """A matrix from scalars."""
+        """A matrix from scalars, or from blocks."""
+        if any(self.rank(entry) for row in rows for entry in row):
+            wide = [
+                [self._block(entry, shape) for entry, shape in zip(*pair, strict=True)]
+                for pair in zip(rows, blocks(self, rows), strict=True)
+            ]
+            return dual.concatenate([dual.concatenate(row, axis=-1) for row in wide], axis=-2)
         lines = [self.xp.stack([self.full(entry) for entry in row], axis=-1) for row in rows]
         return self.xp.stack(lines, axis=-2)
+
+    def _block(self, entry: Any, shape: tuple[int, int]) -> Any:
+        """A block at its full size; a zero fills it."""
+        body = self.full(entry)
+        return (
+            body if self.rank(entry) else self.xp.broadcast_to(body[..., None, None], (*self.sizes, *shape))
+        )
 
     def identity(self, size: int) -> Any:
         """The identity matrix."""

@@ -52,6 +52,14 @@ def _compound(inner: st.SearchStrategy[t.Node]) -> st.SearchStrategy[t.Node]:
         st.builds(t.Frac, inner, inner),
         st.builds(t.Pow, inner, inner.filter(lambda n: not isinstance(n, (t.Relation, t.Integral)))),
         st.builds(t.Root, inner, st.none()),
+        st.builds(t.Binomial, inner, inner),
+        st.builds(
+            lambda v, a, s, b: t.Big("lim", (t.Relation((v, a), (s,)),), None, b),
+            names,
+            inner,
+            st.sampled_from([r"\to", r"\downarrow"]),
+            inner,
+        ),
         st.builds(t.Transpose, inner),
         st.builds(lambda f, a: t.Call(f, (a,)), functions, inner),
         st.builds(lambda f, a: t.Call(f, (a,)), decorated, inner),
@@ -112,7 +120,7 @@ def test_parsing_the_print_gives_the_tree(left: t.Node, right: t.Node, relation:
 TOKENS = [*LETTERS, "{", "}", "(", ")", "[", "]", "_", "^", "=", "+", "-", "&", "\\\\", r"\frac", r"\sum", r"\int", "|",
           r"\|", r"\left(", r"\right)", r"\mid", r"\E", r"\KL", r"\log", "'", "1", "12", r"\mathrm d", r"\nabla", ",",
           r"\begin{aligned}", r"\end{aligned}", r"\begin{cases}", r"\end{cases}", r"\text{if}", r"\quad", "/", r"\cdot",
-          r"\underbrace", r"\top", "*", r"\le", r"\iff", r"\partial", r"\sqrt", r"\{", r"\}", r"\left.", "#1", "%", "é"]  # fmt: skip
+          r"\underbrace", r"\top", "*", r"\le", r"\iff", r"\partial", r"\sqrt", r"\{", r"\}", r"\left.", r"\binom", r"\lim", r"\to", "#1", "%", "é"]  # fmt: skip
 
 
 @settings(max_examples=500, deadline=2000, suppress_health_check=SLOW)
