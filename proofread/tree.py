@@ -135,7 +135,7 @@ class Call(Node):
 
 @dataclass(frozen=True)
 class Big(Node):
-    """``sum``, ``prod``, ``max``, ``min``, ``sup``, ``inf``, ``argmax``, ``argmin`` or ``lim`` over indices."""
+    """Sum, product, extremum (``argmax`` and so on are its place) or limit (``lim``) over indices."""
 
     operator: str
     index: tuple[Node, ...]
