@@ -166,12 +166,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         if isinstance(found, FunctionValue):
             return self.called_bare(found, node)
         if isinstance(found, RandomVariable):
-            outcome = self.scope.find("<space>")
-            if outcome is None:
-                raise ProofreadError(
-                    f"the random variable {key(node)} outside of an expectation", "use \\E[…]"
-                )
-            return self.algebra.look_up(found.table, [outcome], None)
+            value = self.random_value(found)
+            return self.outcome_value(value) if isinstance(value, Outcome) else value
         if isinstance(found, SetValue):
             raise ProofreadError(f"the set {key(node)} stands where a number is needed", "check the formula")
         return found

@@ -19,7 +19,9 @@ from proofread.tree import (
     Sub,
     Tag,
 )
-from proofread.values import FunctionValue, Stored, UndecidableError
+from proofread.values import Domain, FunctionValue, Stored, UndecidableError
+
+_ANY = Domain("line", "", 961, bounds=(-24.0, 24.0))
 
 
 class NameMixin:
@@ -57,6 +59,8 @@ class NameMixin:
         if constant is not None:
             return constant
         domain = self.scope.domain_of(node)
+        if domain is None and text in self.scope.laws:
+            domain = _ANY  # outside of an expectation: for every value
         if domain is not None and self.scope.choose is not None:
             name = self.bound_key(node)
             self.scope.symbols[name] = self.scope.choose(name, domain)

@@ -6,8 +6,8 @@ from typing import Any
 
 import sympy
 
+from proofread.blocks import blocks
 from proofread.errors import ProofreadError
-from proofread.numeric import blocks
 from proofread.values import Outcome, Table, UndecidableError
 
 _FUNCTIONS: dict[str, Any] = {
