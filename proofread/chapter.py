@@ -118,6 +118,7 @@ def _derive(
         options["draws"],
         0,
         options["exact"],
+        options["limit"],
     )
     judged = judge_equation(equation, case)
     result.steps.extend(judged)
@@ -143,13 +144,17 @@ def _derive(
             raise ProofreadError(
                 f"{options['implements']} cannot be compared: {problem}", "bind another formula", source
             ) from problem
-    if options["mutants"] and result.verdict in ("proved", "holds numerically"):
+    if isinstance(options["mutants"], str):
+        result.note = f"no mutants: {options['mutants']}"
+    elif result.verdict in ("proved", "holds numerically"):
         report = run_mutants(equation, case, options["excuse"])
         result.mutants = {
             "total": report.total,
             "killed": report.killed,
             "equivalent": len(report.equivalents),
             "equivalents": report.equivalents,
+            "uninformative": len(report.uninformative),
+            "loose": report.loose,
             "survivors": report.survivors,
             "excused": options["excuse"],
         }

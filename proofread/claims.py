@@ -69,9 +69,10 @@ def check(
     arguments: Mapping[str, str] | None = None,
     approx: float | None = None,
     over: str = "",
+    limit: str = "",
     excuse: Mapping[str, str] | None = None,
     accept: Mapping[int, str] | None = None,
-    mutants: bool = True,
+    mutants: bool | str = True,
     exact: bool = True,
     draws: int = 256,
 ) -> Claim:
@@ -85,21 +86,26 @@ def check(
         arguments: parameter of that function to the LaTeX of its value.
         approx: relative tolerance of ``≈`` steps.
         over: variable over which ``∝`` steps are meant.
+        limit: what ``O(…)`` and ``o(…)`` are meant for, ``h \\to 0`` or ``n \\to \\infty``; a ``≈`` step then
+            says that the relative error vanishes there.
         excuse: name of a surviving mutant to the reason why it is no mistake.
         accept: number of an undecided step (from 1) to the reason why it may stand.
-        mutants: whether mutants are tried.
+        mutants: why no mutants are tried (a reason in words), if none are.
         exact: whether the symbolic witness is asked.
         draws: number of random interpretations.
 
     Returns:
         The claim.
     """
+    if mutants is False or mutants == "":
+        raise ProofreadError(f"{label} is checked without mutants", 'say why: mutants="…"')
     options = {
         "defines": defines,
         "implements": implements,
         "arguments": dict(arguments or {}),
         "approx": approx,
         "over": over,
+        "limit": limit,
         "excuse": dict(excuse or {}),
         "accept": dict(accept or {}),
         "mutants": mutants,

@@ -84,6 +84,7 @@ class Case:
         draws: number of random interpretations.
         seed: of the draws.
         exact: whether the symbolic witness is asked too.
+        limit: what ``O(…)`` and ``≈`` are meant for, such as ``h \\to 0``.
     """
 
     model: Model
@@ -94,6 +95,7 @@ class Case:
     draws: int = 256
     seed: int = 0
     exact: bool = True
+    limit: str = ""
     _draws: Draws | None = field(default=None, repr=False)
 
     def sample(self) -> Draws:
@@ -137,7 +139,13 @@ def judge_step(left: Node, relation: str, right: Node, case: Case) -> Step:
     """Judge ``left relation right``."""
     started = time.perf_counter()
     step = Step(pretty(left), relation, pretty(right), UNDECIDED, line=case.source.place(right.span[0])[0])
+    from proofread.asymptotic import concerns, judge_asymptotic
+
     try:
+        if concerns(left, relation, right, case):
+            judge_asymptotic(step, left, relation, right, case)
+            step.seconds = time.perf_counter() - started
+            return step
         quietly(lambda: _numeric(step, left, relation, right, case))
     except UndecidableError as problem:
         step.verdict, step.reason = UNDECIDED, str(problem)

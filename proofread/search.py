@@ -10,8 +10,9 @@ import numpy
 
 from proofread import dual
 from proofread.errors import ProofreadError
+from proofread.pretty import pretty
 from proofread.tree import Node
-from proofread.values import Outcome, RandomVariable, Stored, Table, UndecidableError
+from proofread.values import Outcome, Overload, RandomVariable, Stored, Table, UndecidableError
 from proofread.witness import REFUTE, Draws, Values, flat
 
 Violations = Callable[[str, Values], Any]
@@ -29,13 +30,43 @@ def climb(
     Returns:
         The relative violation and the counterexample, or None.
     """
-    from proofread.judge import SMALLEST, evaluate_pair, violations
-
     if not sample.raw:
         return None
+    raw, excess = _starts(left, relation, right, sample, assignment, values)
+    best = excess(raw)
+    raw, best = _wander(raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        raw, best = _ascend(left, relation, right, sample, assignment, raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        return None
+    place = int(numpy.argmax(best))
+    one = {name: array[place : place + 1] for name, array in raw.items()}
+    return float(best[place]), describe(left, right, sample, assignment, one)
+
+
+def closest(
+    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], values: Values
+) -> tuple[dict[str, Any], float]:
+    """Raw draws at which an inequality comes closest to equality, found by random steps.
+
+    Returns:
+        The draws, and the smallest slack relative to the size of the terms.
+    """
+    if not sample.raw:
+        return {}, 0.0
+    raw, excess = _starts(left, relation, right, sample, assignment, values)
+    raw, best = _wander(raw, excess(raw), excess)
+    return raw, float(max(0.0, -best.max(initial=-numpy.inf)))
+
+
+def _starts(
+    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], values: Values
+) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
+    """The draws with the least slack, and a function that gives the relative excess on any draws."""
+    from proofread.judge import SMALLEST, evaluate_pair, violations
+
     error = violations(relation, values)
     worst = numpy.argsort(-numpy.where(numpy.isfinite(error), error, -numpy.inf))[:_STARTS]
-    raw = {name: array[worst] for name, array in sample.raw.items()}
     floor = max(1e-3 * float(numpy.median(values.scale)), SMALLEST)
 
     def excess(candidate: dict[str, Any]) -> Any:
@@ -51,15 +82,7 @@ def climb(
             allowed &= sample.satisfied(candidate)
         return numpy.where(allowed, gap, -numpy.inf)
 
-    best = excess(raw)
-    raw, best = _wander(raw, best, excess)
-    if best.max(initial=-numpy.inf) <= REFUTE:
-        raw, best = _ascend(left, relation, right, sample, assignment, raw, best, excess)
-    if best.max(initial=-numpy.inf) <= REFUTE:
-        return None
-    place = int(numpy.argmax(best))
-    one = {name: array[place : place + 1] for name, array in raw.items()}
-    return float(best[place]), describe(left, right, sample, assignment, one)
+    return {name: array[worst] for name, array in sample.raw.items()}, excess
 
 
 def _wander(
@@ -242,6 +265,11 @@ def describe(left: Node, right: Node, sample: Draws, assignment: dict[str, int],
     evaluator.scope.symbols.update(assignment)
     count = evaluator.algebra.sizes[0]
     sides = [flat(evaluator.value(node), count)[0] for node in (left, right)]
+    return f"{meanings(evaluator, assignment)}: left {_numbers(sides[0])}, right {_numbers(sides[1])}"
+
+
+def meanings(evaluator: Any, assignment: dict[str, int]) -> str:
+    """The values of the symbols and tables of an interpretation (first draw)."""
     parts = [f"{name} = {number}" for name, number in assignment.items()]
     for name, value in evaluator.scope.symbols.items():
         text = _shown(value)
@@ -251,14 +279,18 @@ def describe(left: Node, right: Node, sample: Draws, assignment: dict[str, int],
         parts.extend(f"{name}_{{{','.join(map(str, i))}}} = {_shown(v)}" for i, v in elements.items())
     for name, overloads in evaluator.scope.functions.items():
         for overload in overloads:
-            if (
-                isinstance(overload.body, Table)
-                and not overload.body.parameter
-                and overload.body.data[0].size <= 12
-            ):
-                arguments = ", ".join(str(d.name) for d in overload.body.domains)
-                parts.append(f"{name}({arguments}) = {_numbers(overload.body.data[0])}")
-    return f"{'; '.join(parts[:14])}: left {_numbers(sides[0])}, right {_numbers(sides[1])}"
+            table = overload.body
+            if isinstance(table, Table) and not table.parameter and table.data[0].size <= 12:
+                parts.append(f"{_head(name, overload)} = {_numbers(table.data[0])}")
+    return "; ".join(parts[:14])
+
+
+def _head(name: str, overload: Overload) -> str:
+    """A function with its arguments as the author wrote them, bars included."""
+    text = pretty(overload.parameters[0])
+    for sign, argument in zip(overload.separators, overload.parameters[1:], strict=True):
+        text += f"{'' if sign == ',' else ' '}{sign} {pretty(argument)}"
+    return f"{name}({text})"
 
 
 def _shown(value: Any) -> str:
@@ -279,5 +311,5 @@ def _shown(value: Any) -> str:
 def _numbers(array: Any) -> str:
     array = numpy.squeeze(numpy.asarray(array, dtype=float))
     if array.ndim == 0:
-        return f"{float(array):.4g}"
+        return f"{float(array) + 0.0:.4g}"  # adding zero turns -0 into 0
     return "[" + ", ".join(_numbers(entry) for entry in array) + "]"
