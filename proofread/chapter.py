@@ -134,12 +134,13 @@ def _derive(
         [step.verdict for step in result.steps if step.verdict != "definition"] or ["definition"]
     )
     if options["implements"] and result.verdict not in ("refuted", "undecided"):
-        from proofread.binding import check_binding
+        from proofread.binding import Binding, check_binding
 
         right = equation.statements[0]
         assert isinstance(right, Relation)
         try:
-            result.code = check_binding(options["implements"], options["arguments"], right.operands[-1], case)
+            binding = Binding(options["implements"], **options["binding"])
+            result.code = check_binding(binding, right.operands[-1], case)
         except UndecidableError as problem:
             raise ProofreadError(
                 f"{options['implements']} cannot be compared: {problem}", "bind another formula", source

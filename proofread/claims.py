@@ -66,7 +66,10 @@ def check(
     *,
     defines: bool = False,
     implements: str = "",
-    arguments: Mapping[str, str] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    build: Mapping[str, Any] | None = None,
+    result: str | int | None = None,
     approx: float | None = None,
     over: str = "",
     limit: str = "",
@@ -82,8 +85,12 @@ def check(
         label: label of the equation.
         interpretation: what its symbols mean.
         defines: whether the first relation defines its left side, so that only the later steps are judged.
-        implements: dotted name of the function that computes the right-hand side.
-        arguments: parameter of that function to the LaTeX of its value.
+        implements: dotted name of the function that computes the right-hand side; ``["key"]`` looks into a
+            registry, and the last word may be a method of a class (see ``build``).
+        arguments: parameter of that function to the LaTeX of its value; what is no string is passed as it is.
+        fixed: further parameters with fixed values, such as ``{"name": "kl"}``.
+        build: arguments of the class, for a method, in the form of ``arguments``.
+        result: the field (or number) of the result that is meant, if there are several.
         approx: relative tolerance of ``≈`` steps.
         over: variable over which ``∝`` steps are meant.
         limit: what ``O(…)`` and ``o(…)`` are meant for, ``h \\to 0`` or ``n \\to \\infty``; a ``≈`` step then
@@ -102,7 +109,12 @@ def check(
     options = {
         "defines": defines,
         "implements": implements,
-        "arguments": dict(arguments or {}),
+        "binding": {
+            "arguments": dict(arguments or {}),
+            "fixed": dict(fixed or {}),
+            "build": dict(build or {}),
+            "result": result,
+        },
         "approx": approx,
         "over": over,
         "limit": limit,
