@@ -24,6 +24,8 @@ def show(result: EquationResult, steps: bool) -> str:
             lines.append(f"  {mark} {step.left}\n       {step.relation} {step.right}    [{step.verdict}]")
             if step.reason:
                 lines.append(f"       {step.reason}")
+            if step.place:
+                lines.extend(f"       {line}" for line in step.place.split("\n"))
             if step.counterexample:
                 lines.append(f"       counterexample: {step.counterexample}")
     if result.note:

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proofread.claims import Claim, claims_of
-from proofread.errors import ProofreadError, Source
+from proofread.claims import Claim, claims_of, place_of
+from proofread.errors import ProofreadError, Source, placed
 from proofread.extract import Display, Document, read_document
 from proofread.interpret import Declaration, Model
 from proofread.judge import Case, Step, judge_equation
@@ -19,6 +19,8 @@ from proofread.mutants import run_mutants
 from proofread.parser import parse
 from proofread.tree import Equation, Relation
 from proofread.values import UndecidableError
+
+_SNIPPETS = ("interpretation", "constraint", "limit", "<latex>")
 
 
 @cache
@@ -50,15 +52,13 @@ def _bound_source(name: str) -> bytes:
     return source_of(name)
 
 
-def check_display(
-    display: Display, claim: Claim | None, macros: Mapping[str, tuple[int, str]]
-) -> EquationResult:
+def check_display(display: Display, claim: Claim | None, document: Document) -> EquationResult:
     """The ledger entry of one equation.
 
     Args:
         display: the equation.
         claim: what the chapter says about it, or None.
-        macros: of the document.
+        document: where it stands.
 
     Returns:
         The entry; an equation without a claim is undecided.
@@ -75,17 +75,23 @@ def check_display(
     )
     try:
         if claim is None:
-            result.verdict = "undecided"
-            result.note = "no interpretation: add check(…), definition(…), assumption(…) or cited(…)"
+            raise ProofreadError(
+                "no interpretation",
+                "add check(…), definition(…), assumption(…) or cited(…)",
+                source,
+                source.start,
+            )
         elif claim.kind == "derived":
-            _derive(result, source, claim, macros)
+            _derive(result, source, claim, document.macros)
         elif claim.kind == "checked by hand":
             _by_hand(result, claim)
         else:
-            parse(source, macros)
+            parse(source, document.macros)
             result.verdict, result.note = claim.kind, claim.note
     except ProofreadError as error:
-        result.verdict, result.note = "undecided", str(error.at(source, (0, 1)))
+        result.verdict, result.note = "undecided", str(error.at(source, source.start))
+        if claim is not None and error.source is not None and error.source.path in _SNIPPETS:
+            result.note += f"\nin the claim at {placed(*place_of(claim, document))}"
     result.seconds = time.perf_counter() - started
     return result
 
@@ -237,7 +243,7 @@ def check_file(
             old.line = display.source.line
             result = old
         else:
-            result = check_display(display, claim, document.macros)
+            result = check_display(display, claim, document)
             result.fingerprint = mark
         results.append(result)
         if progress is not None:

@@ -39,6 +39,8 @@ class Builder:
         raw: raw standard normal draws by name (numeric), or None (symbolic).
         xp: ``numpy`` or ``proofread.dual``.
         draws: number of draws.
+        plain: how symbols stand for numbers between bounds: ``"number"`` (one symbol), ``"gap"`` (the upper
+            bound less a symbol) or ``""`` (a rational function of a symbol, which keeps to the bounds).
     """
 
     scope: Scope
@@ -46,6 +48,7 @@ class Builder:
     raw: Mapping[str, Any] | None = None
     xp: Any = numpy
     draws: int = 1
+    plain: str = ""
     frozen: tuple[tuple[str, tuple[int, str]], ...] = ()
 
     def __post_init__(self) -> None:
@@ -150,6 +153,11 @@ class Declaration:
         """Add it to a scope."""
         raise NotImplementedError
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it declares numbers between bounds."""
+        return False
+
 
 @dataclass
 class Model:
@@ -175,6 +183,11 @@ class Model:
                 found[f"{place}/{name}"] = shape
         return found
 
+    @property
+    def bounded(self) -> bool:
+        """Whether some numbers lie between bounds."""
+        return any(declaration.bounded for declaration in self.declarations)
+
     def draw(self, generator: numpy.random.Generator, draws: int) -> dict[str, Any]:
         """Raw standard normal draws."""
         return {name: generator.standard_normal((draws, *shape)) for name, shape in self.shapes().items()}
@@ -186,6 +199,7 @@ class Model:
         xp: Any = numpy,
         draws: int = 1,
         seed: int = 0,
+        plain: str = "",
     ) -> Scope:
         """A scope for one witness.
 
@@ -195,12 +209,13 @@ class Model:
             xp: array module.
             draws: number of draws.
             seed: of the outcomes chosen for free variables.
+            plain: as in ``Builder``.
 
         Returns:
             The scope.
         """
         scope = Scope()
-        builder = Builder(scope, macros, raw, xp, draws)
+        builder = Builder(scope, macros, raw, xp, draws, plain)
         for place, declaration in enumerate(self.declarations):
             if raw is not None:
                 prefix = f"{place}/"

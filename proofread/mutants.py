@@ -18,6 +18,7 @@ import numpy
 from proofread.asymptotic import concerns, same_but_for_orders
 from proofread.errors import ProofreadError
 from proofread.judge import (
+    CRASHES,
     ORDERS,
     REFUTED,
     Case,
@@ -194,7 +195,7 @@ def _killed(mutant: Mutant, case: Case, sharp: list[tuple[Any, Raw]]) -> bool:
         for assignment, raw in sharp:
             if _refuted(mutant, evaluate_pair(left, right, sample, assignment, raw), case):
                 return True
-    except (ProofreadError, UndecidableError):
+    except (ProofreadError, UndecidableError, *CRASHES):
         return True
     return False
 

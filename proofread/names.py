@@ -133,6 +133,12 @@ class NameMixin:
         if not has_base and base not in scope.definitions and isinstance(node.base, Name):
             return self._outcome_indexed(node)
         numbers = self.integers(node.index)
+        if numbers is None and base in scope.sequences:
+            letters = ", ".join(map(key, node.index))
+            raise ProofreadError(
+                f"the index {letters} of {base} has no value",
+                f'bind it by a sum, or declare index("{letters}", 1, 3)',
+            )
         if numbers is None:
             return self._outcome_indexed(node)
         evaluated = Sub(node.base, tuple(Number(str(number)) for number in numbers))

@@ -71,7 +71,7 @@ class Draws:
                 f"only {keep.size} of {self.count * 16} draws satisfy the constraints of the interpretation",
                 "loosen assume(…), or build the constraint into the declarations",
                 self.source,
-                (0, 1),
+                self.source.start,
             )
         self.raw = {name: array[keep] for name, array in raw.items()}
         self.count = int(keep.size)
@@ -169,15 +169,31 @@ class SymbolicWitness:
 
     def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 2.0) -> None:
         self.model, self.macros, self.source, self.seconds = model, macros, source, seconds
+        self.plain = ""
 
     def judge(self, relation: str, left: Node, right: Node) -> tuple[bool | None, str]:
         """Whether the relation holds identically.
 
+        Numbers between bounds are plain symbols at first, which keeps the algebra small: what holds for more
+        numbers holds for these. If that does not suffice, they are written so that SymPy knows their bounds.
+
         Returns:
             True, False or None (undecided), and the reason if undecided.
         """
+        if relation in ("=", r"\equiv", r"\coloneqq") and self.model.bounded:
+            for self.plain in ("number", "gap"):
+                answer, reason = self._limited(relation, left, right, self.seconds / 2)
+                if answer is True:
+                    break
+            self.plain = ""
+            if answer is True:
+                return answer, reason
+        return self._limited(relation, left, right, self.seconds)
+
+    def _limited(self, relation: str, left: Node, right: Node, seconds: float) -> tuple[bool | None, str]:
+        """A judgement that takes no longer than it may."""
         try:
-            with time_limit(self.seconds):
+            with time_limit(seconds):
                 return self._judge(relation, left, right)
         except UndecidableError as reason:
             return None, str(reason)
@@ -194,7 +210,7 @@ class SymbolicWitness:
             return None, f"SymPy gave up ({type(problem).__name__})"
 
     def _judge(self, relation: str, left: Node, right: Node) -> tuple[bool | None, str]:
-        probe = self.model.build(self.macros)
+        probe = self.model.build(self.macros, plain=self.plain)
         answers: list[bool | None] = []
         for assignment in index_assignments(probe, (left, right)):
             answers.extend(self._outcomes(relation, left, right, assignment))
@@ -219,7 +235,7 @@ class SymbolicWitness:
     def _once(
         self, relation: str, left: Node, right: Node, assignment: dict[str, int], chooser: _Recorder
     ) -> bool | None:
-        scope = self.model.build(self.macros)
+        scope = self.model.build(self.macros, plain=self.plain)
         scope.choose = chooser
         for name, number in assignment.items():
             scope.symbols[name] = sympy.Integer(number)

@@ -72,8 +72,8 @@ def test_an_equation_without_a_claim_is_undecided(tmp_path: Path) -> None:
     [
         ('check("eq-square"', 'check("eq-squares"', r"no equation is labelled eq-squares"),
         ('definition("eq-definition")', 'definition("eq-square")', r"eq-square is claimed twice"),
-        ('definition("eq-definition")', "1 / 0", r"chapter.qmd:18: the cell proofread-squares fails"),
-        ('definition("eq-definition")', "1 +", r"chapter.qmd:18: the cell proofread-squares fails"),
+        ('definition("eq-definition")', "1 / 0", r"the cell proofread-squares fails"),
+        ('definition("eq-definition")', "1 +", r"the cell proofread-squares fails"),
         ('real("a", "b")', '"a"', "is not a declaration"),
     ],
 )

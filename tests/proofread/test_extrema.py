@@ -61,7 +61,7 @@ def test_derivatives_of_functions_defined_by_suprema(judge: Judge, right: str, w
     )
     assert judge(right, meaning).verdict == "holds numerically"
     assert judge(wrong, meaning).verdict == "refuted"
-    assert judge(r"{f^*}''(a) = 1", meaning).reason == "the second derivative of an extremum"
+    assert "the second derivative of an extremum" in judge(r"{f^*}''(a) = 1", meaning).reason
 
 
 def test_nested_line_integrals_converge(judge: Judge) -> None:
