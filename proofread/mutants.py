@@ -174,7 +174,7 @@ def _may_be_true(mutant: Mutant, case: Case) -> bool:
 def _same(mutant: Mutant, case: Case) -> bool:
     if mutant.original is None:
         return False
-    witness = SymbolicWitness(case.model, case.macros, case.source, 2.0)
+    witness = SymbolicWitness(case.model, case.macros, case.source)
     return witness.judge("=", mutant.wrong, mutant.original)[0] is True
 
 

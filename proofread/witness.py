@@ -26,6 +26,7 @@ from proofread.values import Domain, Outcome, Stored, UndecidableError
 
 PASS, REFUTE = 1e-9, 1e-6
 MINIMUM_DRAWS = 32
+_FACTORED = 120
 Macros = Mapping[str, tuple[int, str]]
 
 
@@ -167,7 +168,7 @@ class SymbolicWitness:
         seconds: limit for one judgement.
     """
 
-    def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 2.0) -> None:
+    def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 1.0) -> None:
         self.model, self.macros, self.source, self.seconds = model, macros, source, seconds
         self.plain = ""
 
@@ -245,9 +246,17 @@ class SymbolicWitness:
             raise UndecidableError("the two sides have different types")
         if relation in ("=", r"\equiv", r"\coloneqq"):
             return same(a, b)
-        difference = sympy.factor(sympy.together(b - a if relation in (r"\le", "<") else a - b))
-        known = difference.is_positive if relation in ("<", ">") else difference.is_nonnegative
-        return True if known else None
+        return True if _has_sign(b - a if relation in (r"\le", "<") else a - b, relation) else None
+
+
+def _has_sign(difference: Any, relation: str) -> bool:
+    """Whether SymPy knows that a difference is positive (or not negative), as it stands or factorised."""
+    question = "is_positive" if relation in ("<", ">") else "is_nonnegative"
+    if getattr(difference, question):
+        return True
+    if sympy.count_ops(difference) > _FACTORED:
+        return False
+    return bool(getattr(sympy.factor(sympy.together(difference)), question))
 
 
 class _Recorder:
