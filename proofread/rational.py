@@ -1,4 +1,4 @@
-"""A fast proof that an expression vanishes: sparse polynomials over the rationals instead of expression trees.
+"""A fast proof that an expression vanishes: sparse polynomials over the rationals, not expression trees.
 
 Logarithms are split into those of irreducible factors, exponentials into those of single terms, and what is
 left that is neither sum, product nor integer power becomes a generator. The expression is then one fraction
