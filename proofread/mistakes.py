@@ -153,6 +153,7 @@ class Mutant:
         pair: both sides, one of them wrong.
         relation: between them.
         original: the right form of the wrong side, None if the relation is what is wrong.
+        wrong: the wrong side.
     """
 
     name: str
@@ -160,11 +161,7 @@ class Mutant:
     pair: tuple[Node, Node]
     relation: str
     original: Node | None = None
-
-    @property
-    def wrong(self) -> Node:
-        """The side that is not the original (the left one if the relation is wrong)."""
-        return self.pair[1] if self.original is not None and self.pair[1] != self.original else self.pair[0]
+    wrong: Node | None = None
 
 
 def mutants_of(equation: Equation) -> Iterator[Mutant]:
@@ -230,4 +227,4 @@ def _of_side(statement: Relation, position: int, node: Node, line: int) -> Itera
         times[name] += 1
         unique = name if times[name] == 1 else f"{name} ({times[name]})"
         pair = (wrong, neighbour) if position == 0 else (neighbour, wrong)
-        yield Mutant(place + unique, line, pair, relation, node)
+        yield Mutant(place + unique, line, pair, relation, node, wrong)

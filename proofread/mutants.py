@@ -166,13 +166,13 @@ def _may_be_true(mutant: Mutant, case: Case) -> bool:
     """Whether a mutant that is not refuted can simply be another true statement."""
     if mutant.relation in ORDERS or mutant.relation in CONNECTIVES | {r"\propto"}:
         return True
-    assert mutant.original is not None
+    assert mutant.original is not None and mutant.wrong is not None
     orders = concerns(mutant.pair[0], mutant.relation, mutant.pair[1], case)
     return orders and same_but_for_orders(mutant.wrong, mutant.original, case)
 
 
 def _same(mutant: Mutant, case: Case) -> bool:
-    if mutant.original is None:
+    if mutant.original is None or mutant.wrong is None:
         return False
     witness = SymbolicWitness(case.model, case.macros, case.source)
     return witness.judge("=", mutant.wrong, mutant.original)[0] is True
