@@ -46,7 +46,11 @@ def _extreme(name: str) -> Callable[[Any, list[Any]], Any]:
 
 def _softmax(evaluator: Any, values: list[Any]) -> Any:
     algebra = evaluator.algebra
-    weights = algebra.function(r"\exp", values[0])
+    logits = values[0]
+    if not algebra.exact and algebra.rank(logits):
+        # Less the largest one, so that nothing overflows; the quotient stays the same.
+        logits = logits - algebra.widen(algebra.largest(logits))
+    weights = algebra.function(r"\exp", logits)
     return algebra.divide(weights, algebra.total(weights))
 
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proofread import finite, function, index, line, matrix, model, positive, real, vector
 from proofread import tree as t
-from proofread.errors import ProofreadError
+from proofread.errors import ProofreadError, Source
+from proofread.judge import Case, judge_equation
 from proofread.parser import parse
 from proofread.pretty import pretty
 
@@ -151,3 +153,25 @@ def test_random_text_never_crashes(text: str) -> None:
 def test_absurd_nesting_is_refused_quickly(piece: str) -> None:
     with pytest.raises(ProofreadError):
         parse(piece * 3000)
+
+
+MEANING = model(
+    real("x", "y", r"\alpha"), positive(r"\theta", r"\pi"), matrix("p"), vector(r"\mathbf{x}"), function("f(t)"),
+    finite("z", 2), index("T", 1, 2), line("u"),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(expressions, expressions, st.sampled_from(["=", r"\le", r"\approx"]))
+def test_judging_random_formulas_gives_a_verdict_or_an_error_with_a_place(
+    left: t.Node, right: t.Node, relation: str
+) -> None:
+    equation = t.Equation((t.Relation((left, right), (relation,)),))
+    source = Source(pretty(equation), "fuzz.qmd")
+    again = _readable(source.text)
+    if again is None:
+        return
+    try:
+        judge_equation(again, Case(MEANING, {}, source, approx=0.1, draws=8, exact=False))
+    except ProofreadError as error:
+        assert error.source is not None
