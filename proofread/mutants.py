@@ -11,6 +11,7 @@ so, since a wrong constant could hide there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy
@@ -88,11 +89,13 @@ def run_mutants(equation: Equation, case: Case, excuses: dict[str, str]) -> Muta
     """
     report = MutantReport()
     made = list(mutants_of(equation))
-    unknown = set(excuses) - {mutant.name for mutant in made}
+    names = [mutant.name for mutant in made]
+    unknown = sorted(set(excuses) - set(names))
     if unknown:
+        near = get_close_matches(unknown[0], names, 1)
         raise ProofreadError(
-            f"the excused mutant {sorted(unknown)[0]!r} does not exist",
-            "copy its name from the list of survivors",
+            f"the excused mutant {unknown[0]!r} does not exist",
+            f"perhaps {near[0]!r} is meant" if near else "copy its name from the list of survivors",
             case.source,
             equation.span,
         )
