@@ -157,10 +157,12 @@ def _try(
     report.total += 1
     if quietly(lambda: _killed(mutant, trial, sharp)):
         report.killed += 1
-    elif mutant.name in excuses or _same(mutant, case):
+    elif mutant.name in excuses:
         report.equivalents.append(mutant.name)
     elif mutant.original is not None and _may_be_true(mutant, case):
         report.uninformative.append(mutant.name)
+    elif _same(mutant, case):
+        report.equivalents.append(mutant.name)
     else:
         report.survivors.append(mutant.name)
 
