@@ -54,20 +54,28 @@ def closest(
     """
     if not sample.raw:
         return {}, 0.0
-    raw, excess = _starts(left, relation, right, sample, assignment, values)
+    # Beside zero every number is as large as its terms; there it is compared with those of other draws.
+    share = 1e-3 if values.left.any() and values.right.any() else 1.0
+    raw, excess = _starts(left, relation, right, sample, assignment, values, share)
     raw, best = _wander(raw, excess(raw), excess)
     return raw, float(max(0.0, -best.max(initial=-numpy.inf)))
 
 
 def _starts(
-    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], values: Values
+    left: Node,
+    relation: str,
+    right: Node,
+    sample: Draws,
+    assignment: dict[str, int],
+    values: Values,
+    share: float = 1e-3,
 ) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
     """The draws with the least slack, and a function that gives the relative excess on any draws."""
     from proofread.judge import SMALLEST, evaluate_pair, violations
 
     error = violations(relation, values)
     worst = numpy.argsort(-numpy.where(numpy.isfinite(error), error, -numpy.inf))[:_STARTS]
-    floor = max(1e-3 * float(numpy.median(values.scale)), SMALLEST)
+    floor = max(share * float(numpy.median(values.scale)), SMALLEST)
 
     def excess(candidate: dict[str, Any]) -> Any:
         try:
