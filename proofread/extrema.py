@@ -120,16 +120,18 @@ class ExtremumMixin(MeasureMixin):
 
 
 def _refuse_runaway(height: Any, open_ended: list[bool]) -> None:
-    """Refuse an empty range, and an extremum in the outskirts of a line whose end stands for infinity."""
+    """Refuse an empty range, and a formula that still grows at an end which stands for infinity."""
     top = height.max(axis=-1)
     if numpy.isneginf(top).any():
         raise UndecidableError("an extremum over an empty range, or of a formula without values")
+    best = numpy.argmax(height, axis=-1)
+    at_end = (best == 0) & open_ended[0] | (best == _NODES - 1) & open_ended[1]
     margins = [_NODES // 8 if infinite else 0 for infinite in open_ended]
     inner = height[..., margins[0] : _NODES - margins[1]].max(axis=-1)
     size = numpy.maximum(numpy.abs(top), max(1e-3 * float(numpy.median(numpy.abs(top))), 1e-5))
-    if (numpy.isfinite(top) & (top - inner > 1e-9 * size)).any():
+    if (at_end & numpy.isfinite(top) & (top - inner > 1e-9 * size)).any():
         raise UndecidableError(
-            "an extremum lies near the end of the declared line, which stands for infinity; "
+            "an extremum lies at the end of the declared line, which stands for infinity; "
             "restrict the interpretation or widen the line"
         )
 
