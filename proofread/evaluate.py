@@ -61,7 +61,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         self.level = 0
         self.watched: Node | None = None
         self.parts: list[Any] = []
-        self.known: dict[str, Stored] = {}
+        self.known: dict[str, tuple[Stored, float]] = {}
+        self.shared: dict[int, tuple[Node, Any, float]] | None = None
         self.needs: dict[str, set[str]] = {}
 
     def value(self, node: Node) -> Any:
@@ -70,7 +71,7 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         try:
             if self.level > 150:
                 raise ProofreadError("definitions refer to each other without end", "give the base case")
-            result = self._value(node)
+            result = self._value(node) if self.shared is None else self._once(node, self.shared)
         except ProofreadError as error:
             raise error.at(self.source, node.span) from None
         finally:
@@ -81,6 +82,21 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         if watched and not numpy.isfinite(result).all():
             self.algebra.trouble = node
         return result
+
+    def _once(self, node: Node, shared: dict[int, tuple[Node, Any, float]]) -> Any:
+        """The value of a node; remembered with its noise as long as no variable is bound around it."""
+        algebra = self.algebra
+        if self.scope.frames or algebra.depth != 1 or algebra.xp is not numpy:
+            return self._value(node)
+        if id(node) not in shared:
+            before, algebra.noise = algebra.noise, 0.0
+            try:
+                shared[id(node)] = node, self._value(node), algebra.noise
+            finally:
+                algebra.noise = max(before, algebra.noise)
+        _, value, noise = shared[id(node)]
+        algebra.noise = max(algebra.noise, noise)
+        return value
 
     def value_with_parts(self, node: Node) -> tuple[Any, list[Any]]:
         """The value of a formula, and the terms of the sum it is (or the value alone)."""

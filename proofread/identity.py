@@ -8,7 +8,7 @@ import sympy
 
 from proofread.rational import vanishes
 
-_MAX_OPERATIONS = 600
+_MAX_OPERATIONS = 4000
 
 
 def is_zero(expression: Any) -> bool | None:

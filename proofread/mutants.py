@@ -17,6 +17,7 @@ from typing import Any
 import numpy
 
 from proofread.asymptotic import concerns, same_but_for_orders
+from proofread.bench import Bench
 from proofread.errors import ProofreadError
 from proofread.judge import (
     CRASHES,
@@ -101,8 +102,9 @@ def run_mutants(equation: Equation, case: Case, excuses: dict[str, str]) -> Muta
         )
     trial = replace(case, seed=case.seed + 1, exact=False, _draws=None)
     sharp = _sharpest(equation, trial, report)
+    bench = Bench(trial.sample())
     for mutant in _chosen(made):
-        _try(mutant, trial, sharp.get(mutant.line, []), excuses, report, case)
+        _try(mutant, trial, sharp.get(mutant.line, []), excuses, report, case, bench)
     return report
 
 
@@ -152,16 +154,17 @@ def _try(
     excuses: dict[str, str],
     report: MutantReport,
     case: Case,
+    bench: Bench,
 ) -> None:
     """Count one mutant as killed, equivalent, not informative or surviving."""
     report.total += 1
-    if quietly(lambda: _killed(mutant, trial, sharp)):
+    if quietly(lambda: _killed(mutant, trial, sharp, bench)):
         report.killed += 1
     elif mutant.name in excuses:
         report.equivalents.append(mutant.name)
     elif mutant.original is not None and _may_be_true(mutant, case):
         report.uninformative.append(mutant.name)
-    elif _same(mutant, case):
+    elif _same(mutant, case, bench):
         report.equivalents.append(mutant.name)
     else:
         report.survivors.append(mutant.name)
@@ -176,14 +179,28 @@ def _may_be_true(mutant: Mutant, case: Case) -> bool:
     return orders and same_but_for_orders(mutant.wrong, mutant.original, case)
 
 
-def _same(mutant: Mutant, case: Case) -> bool:
-    if mutant.original is None or mutant.wrong is None:
+def _same(mutant: Mutant, case: Case, bench: Bench) -> bool:
+    """Whether algebra shows that a mutant means the same; it is not asked if a draw shows the contrary."""
+    if mutant.original is None or mutant.wrong is None or _differs(mutant.wrong, mutant.original, bench):
         return False
-    witness = SymbolicWitness(case.model, case.macros, case.source)
+    witness = SymbolicWitness(case.model, case.macros, case.source, 2.0)
     return witness.judge("=", mutant.wrong, mutant.original)[0] is True
 
 
-def _killed(mutant: Mutant, case: Case, sharp: list[tuple[Any, Raw]]) -> bool:
+def _differs(wrong: Node, original: Node, bench: Bench) -> bool:
+    """Whether two formulas have different values on some draw."""
+    try:
+        for assignment in index_assignments(bench.scope, (wrong, original)):
+            values = quietly(lambda a=assignment: bench.values((wrong, original), a))  # type: ignore[misc]
+            error = violations("=", values) - REFUTE - 200 * values.noise
+            if values.noise < 1e-5 and (error > 0).any():
+                return True
+    except (ProofreadError, UndecidableError, *CRASHES):
+        pass
+    return False
+
+
+def _killed(mutant: Mutant, case: Case, sharp: list[tuple[Any, Raw]], bench: Bench) -> bool:
     """Whether some draw refutes the mutant, or it has no value at all."""
     sample = case.sample()
     left, right = mutant.pair
@@ -194,12 +211,14 @@ def _killed(mutant: Mutant, case: Case, sharp: list[tuple[Any, Raw]]) -> bool:
             return judge_step(left, mutant.relation, right, case).verdict == REFUTED
         if mutant.relation == r"\propto":
             return proportional(_blank(mutant, sample), left, right, case) == REFUTED
-        for assignment in index_assignments(sample.evaluator().scope, mutant.pair):
-            if _refuted(mutant, evaluate_pair(left, right, sample, assignment), case):
-                return True
-        for assignment, raw in sharp:
-            if _refuted(mutant, evaluate_pair(left, right, sample, assignment, raw), case):
-                return True
+        assignments = list(index_assignments(bench.scope, mutant.pair))
+        if mutant.relation == r"\approx":
+            pairs = (evaluate_pair(left, right, sample, assignment) for assignment in assignments)
+            return any(_refuted(mutant, values, case) for values in pairs)
+        # Most mistakes show on a few draws, where they cost little.
+        trials = [(assignment, bench.few) for assignment in assignments]
+        trials += [(assignment, sample.raw) for assignment in assignments]
+        return any(_refuted(mutant, bench.values(mutant.pair, *t), case) for t in (*trials, *sharp))
     except (ProofreadError, UndecidableError, *CRASHES):
         return True
     return False

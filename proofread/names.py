@@ -29,7 +29,7 @@ class NameMixin:
 
     algebra: Any
     scope: Any
-    known: dict[str, Stored]
+    known: dict[str, tuple[Stored, float]]
     needs: dict[str, set[str]]
     value: Callable[[Node], Any]
     reachable: Callable[[tuple[Node, ...]], set[str]]
@@ -95,13 +95,16 @@ class NameMixin:
         if "<space>" in bound or bound & self.needs[name]:
             return self.value(body)
         if name not in self.known:
-            sizes = self.algebra.sizes
-            self.algebra.sizes = sizes[:1]
+            sizes, before = self.algebra.sizes, self.algebra.noise
+            self.algebra.sizes, self.algebra.noise = sizes[:1], 0.0
             try:
-                self.known[name] = Stored(self.value(body), 1)
+                self.known[name] = Stored(self.value(body), 1), self.algebra.noise
             finally:
                 self.algebra.sizes = sizes
-        return self.known[name]
+                self.algebra.noise = max(before, self.algebra.noise)
+        found, noise = self.known[name]
+        self.algebra.noise = max(self.algebra.noise, noise)
+        return found
 
     def bound_key(self, node: Node) -> str:
         """The name under which a variable is bound: indices are replaced by their values."""
