@@ -76,7 +76,7 @@ def _generators(expression: Any) -> list[Any]:
             waiting.append(node.base)
         else:
             found[node] = None
-    return list(found)
+    return sorted(found, key=sympy.default_sort_key)  # one order for all, so that factors are recognised
 
 
 class _Converter:
