@@ -24,6 +24,8 @@ def show(result: EquationResult, steps: bool) -> str:
             lines.append(f"  {mark} {step.left}\n       {step.relation} {step.right}    [{step.verdict}]")
             if step.reason:
                 lines.append(f"       {step.reason}")
+            if step.place:
+                lines.extend(f"       {line}" for line in step.place.split("\n"))
             if step.counterexample:
                 lines.append(f"       counterexample: {step.counterexample}")
     if result.note:
@@ -33,9 +35,17 @@ def show(result: EquationResult, steps: bool) -> str:
     if result.mutants and (steps or result.mutants["survivors"]):
         found = result.mutants
         lines.append(
-            f"  mutants: {found['killed']} of {found['total']} killed, {found['equivalent']} equivalent"
+            f"  mutants: {found['killed']} of {found['total']} killed, {found['equivalent']} equivalent, "
+            f"{found.get('uninformative', 0)} not informative"
         )
+        lines.extend(f"  {sentence}" for sentence in found.get("loose", []))
         lines.extend(f"  survivor: {name}" for name in found["survivors"])
+    if result.doubtful:
+        found = result.mutants
+        lines.append(
+            f"  warning: {found['equivalent']} of {found['total']} mutants mean the same under the "
+            "interpretation: is it so narrow that anything passes?"
+        )
     return "\n".join(lines)
 
 
@@ -66,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             results.extend(outcome)
             for result in outcome:
-                if not result.accepted or options.eq or options.steps:
+                if not result.accepted or result.doubtful or options.eq or options.steps:
                     tqdm.write(show(result, bool(options.eq) or options.steps))
     except ProofreadError as error:
         print(error, file=sys.stderr)
@@ -75,12 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
         bar.close()
     found = totals(results)
     verdicts = ", ".join(f"{count} {name}" for name, count in found["by verdict"].items())
-    rate = (
-        ""
-        if found["kill rate"] is None
-        else f"; {found['kill rate']:.1%} of {found['mutants']} mutants killed"
-    )
+    telling = found["mutants"] - found["mutants equivalent"] - found["mutants not informative"]
+    rate = "" if found["kill rate"] is None else f"; {found['kill rate']:.1%} of {telling} mutants killed"
     print(f"{found['equations']} equations: {verdicts or 'none'}{rate}")
+    if found["perhaps trivial"]:
+        print(f"{found['perhaps trivial']} interpretations may be trivial: see the warnings")
     if unreadable:
         return 2
     return 0 if all(result.accepted for result in results) else 1

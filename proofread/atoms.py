@@ -10,6 +10,7 @@ from proofread.symbols import (
     ACCENTS,
     BIG,
     ELLIPSES,
+    EXTREMA,
     FONTS,
     OTHER_COMMANDS,
     PLAIN_NAMES,
@@ -21,6 +22,7 @@ from proofread.symbols import (
 )
 from proofread.tree import (
     At,
+    Binomial,
     Call,
     Expectation,
     Indicator,
@@ -85,7 +87,7 @@ class AtomParser(DecorationParser):
     def _postfixed(self) -> Node:
         start = self.position
         node = self.operator()
-        if node is not None and not isinstance(node, Expectation):
+        if node is not None and not isinstance(node, Expectation) and not _closed(node):
             return node
         node = node or self.atom()
         while True:
@@ -311,6 +313,13 @@ class AtomParser(DecorationParser):
             words = [token.text for token in self.tokens[begin : self.position]]
             label = " ".join(words[1:-1] if words[0] == "{" else words)
         return Labelled(body, label, span=self.span_from(start))
+
+
+def _closed(node: Node) -> bool:
+    """Whether an operator ends with its brackets, so that a power can follow."""
+    if isinstance(node, Call):
+        return isinstance(node.function, Name) and node.function.text in EXTREMA
+    return isinstance(node, Binomial)
 
 
 def simple_words(token: str) -> bool:

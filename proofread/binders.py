@@ -9,7 +9,9 @@ from typing import Any
 import sympy
 
 from proofread.errors import ProofreadError
+from proofread.extrema import REALS
 from proofread.grids import GridMixin
+from proofread.limits import LimitMixin
 from proofread.scope import key
 from proofread.tree import (
     Big,
@@ -30,7 +32,7 @@ LINE = Domain("line", "", 961, bounds=(-24.0, 24.0))
 NAMES = Name | Sub | Tag | Prime
 
 
-class BinderMixin(GridMixin):
+class BinderMixin(GridMixin, LimitMixin):
     """Operators that bind variables; part of ``Evaluator``."""
 
     truth: Callable[[Node], Any]
@@ -40,6 +42,8 @@ class BinderMixin(GridMixin):
         """A sum, product or extremum over its indices."""
         if isinstance(node.body, Norm) and node.body.single and not node.index:
             raise ProofreadError("an operator without an index", "say what it runs over")
+        if node.operator == "lim":
+            return self.limit(node)
         variables: list[tuple[Node, Domain]] = []
         conditions: list[Node] = []
         for item in node.index:
@@ -72,7 +76,8 @@ class BinderMixin(GridMixin):
                     raise ProofreadError("the elements of this set must be integers", "declare the set")
                 domain = Domain("index", key(first), len(numbers), tuple(map(float, numbers)))
             if domain is None:
-                domain = self._domain(first)
+                whole = key(container) == REALS and self.scope.domain_of(first) is None
+                domain = LINE if whole else self._domain(first)
                 conditions.append(item)
             variables.append((first, domain))
             return
@@ -123,9 +128,7 @@ class BinderMixin(GridMixin):
         """Combine the values of ``body`` over all variables for which the conditions hold."""
         lines = [entry for entry in variables if entry[1].kind == "line"]
         if lines and operator in ("sup", "max", "inf", "min", "argmax", "argmin") and len(variables) == 1:
-            if conditions:
-                raise ProofreadError("an extremum over part of a line", "declare the line with these bounds")
-            return self.extremum(operator, lines[0][0], lines[0][1], body)
+            return self.extremum(operator, lines[0][0], lines[0][1], conditions, body)
         if lines:
             raise ProofreadError("a sum over a continuous variable", "write an integral")
         loops = [entry for entry in variables if entry[1].kind == "index" or self.algebra.exact]
@@ -190,11 +193,7 @@ class BinderMixin(GridMixin):
             if node.lower is not None and key(node.lower) not in self.scope.sets:
                 conditions = [Relation((v, node.lower), (r"\in",)) for v in node.variables]
             return self.reduce("sum", variables, conditions, lambda: self.value(node.body), node)
-        if (
-            node.lower is not None
-            and key(node.lower) not in self.scope.sets
-            and key(node.lower) != r"\mathbb{R}"
-        ):
+        if node.lower is not None and key(node.lower) not in self.scope.sets and key(node.lower) != REALS:
             raise ProofreadError("an integral over a set of reals", "write its bounds")
         body: Callable[[], Any] = lambda: self.value(node.body)  # noqa: E731
         for variable, domain in reversed(variables):

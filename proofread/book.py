@@ -57,12 +57,17 @@ def check_files(
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
         mine = {
             pool.submit(_one, path, labels, {p: r for p, r in known.items() if r.path == name}, name): name
-            for name, path in names.items()
+            for name, path in sorted(names.items(), key=lambda entry: -_size(entry[1]))
         }
         for future in as_completed(mine):
             name, outcome = mine[future], future.result()
             finished(name, outcome)
             yield name, outcome
+
+
+def _size(path: Path) -> int:
+    """Size of a file; the long ones come first, so that no process is left alone with one at the end."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _exists(name: str, root: Path | None) -> bool:

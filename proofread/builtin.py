@@ -46,7 +46,11 @@ def _extreme(name: str) -> Callable[[Any, list[Any]], Any]:
 
 def _softmax(evaluator: Any, values: list[Any]) -> Any:
     algebra = evaluator.algebra
-    weights = algebra.function(r"\exp", values[0])
+    logits = values[0]
+    if not algebra.exact and algebra.rank(logits):
+        # Less the largest one, so that nothing overflows; the quotient stays the same.
+        logits = logits - algebra.widen(algebra.largest(logits))
+    weights = algebra.function(r"\exp", logits)
     return algebra.divide(weights, algebra.total(weights))
 
 
@@ -112,10 +116,34 @@ def gaussian_density(algebra: Any, point: Any, mean: Any, variance: Any) -> Any:
     return algebra.divide(algebra.function(r"\exp", exponent), algebra.power(spread, half))
 
 
+def check_moments(algebra: Any, mean: Any, variance: Any) -> None:
+    """Refuse a normal distribution whose mean is no number or vector, or whose variance does not fit it.
+
+    Args:
+        algebra: numeric or symbolic.
+        mean: what stands as mean.
+        variance: what stands as variance or covariance.
+
+    Raises:
+        ProofreadError: if the types do not fit.
+    """
+    shape, spread = algebra.shape(mean), algebra.shape(variance)
+    if shape and shape[1] != 1:
+        raise ProofreadError(
+            f"a normal distribution whose mean is {algebra.describe(mean)}", "write a number or a vector"
+        )
+    if spread and spread != (shape[:1] * 2 or (1, 1)):
+        raise ProofreadError(
+            f"a normal distribution of {algebra.describe(mean)} and variance {algebra.describe(variance)}",
+            "the variance is a number, or a square matrix of the size of the mean",
+        )
+
+
 def _gaussian_parts(algebra: Any, point: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
     """The quadratic form of the offset, and the determinant of 2π times the variance."""
     two_pi = 2 * sympy.pi if algebra.exact else 2 * math.pi
     offset = algebra.add(point, algebra.negative(mean))
+    check_moments(algebra, offset, variance)
     if not algebra.rank(offset):
         return algebra.divide(algebra.multiply(offset, offset), variance), algebra.multiply(two_pi, variance)
     size = algebra.shape(offset)[0]

@@ -30,6 +30,7 @@ from proofread.values import (
     FunctionValue,
     Outcome,
     Overload,
+    RandomVariable,
     Smooth,
     Stored,
     Table,
@@ -50,6 +51,7 @@ class CallMixin(ConditionMixin, TableMixin):
     bound_key: Callable[[Node], str]
     reachable: Callable[[tuple[Node, ...]], set[str]]
     slope: Callable[[Node, int, Node], Any]
+    random_value: Callable[[RandomVariable], Any]
 
     def is_function(self, node: Node) -> bool:
         """Whether a name stands for a function."""
@@ -251,6 +253,8 @@ class CallMixin(ConditionMixin, TableMixin):
         """An argument as an outcome or a function where it is one, otherwise its value."""
         if isinstance(node, Name | Sub | Tag | Prime):
             found = self.meaning(node)
+            if isinstance(found, RandomVariable):
+                return self.random_value(found)
             if isinstance(found, Outcome | FunctionValue):
                 return found
             return self.plain(found, node)

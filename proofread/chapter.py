@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proofread.claims import Claim, claims_of
-from proofread.errors import ProofreadError, Source
+from proofread.claims import Claim, claims_of, place_of
+from proofread.errors import ProofreadError, Source, placed
 from proofread.extract import Display, Document, read_document
 from proofread.interpret import Declaration, Model
 from proofread.judge import Case, Step, judge_equation
@@ -18,6 +18,9 @@ from proofread.ledger import EquationResult, worst
 from proofread.mutants import run_mutants
 from proofread.parser import parse
 from proofread.tree import Equation, Relation
+from proofread.values import UndecidableError
+
+_SNIPPETS = ("interpretation", "constraint", "limit", "<latex>")
 
 
 @cache
@@ -49,15 +52,13 @@ def _bound_source(name: str) -> bytes:
     return source_of(name)
 
 
-def check_display(
-    display: Display, claim: Claim | None, macros: Mapping[str, tuple[int, str]]
-) -> EquationResult:
+def check_display(display: Display, claim: Claim | None, document: Document) -> EquationResult:
     """The ledger entry of one equation.
 
     Args:
         display: the equation.
         claim: what the chapter says about it, or None.
-        macros: of the document.
+        document: where it stands.
 
     Returns:
         The entry; an equation without a claim is undecided.
@@ -74,17 +75,23 @@ def check_display(
     )
     try:
         if claim is None:
-            result.verdict = "undecided"
-            result.note = "no interpretation: add check(…), definition(…), assumption(…) or cited(…)"
+            raise ProofreadError(
+                "no interpretation",
+                "add check(…), definition(…), assumption(…) or cited(…)",
+                source,
+                source.start,
+            )
         elif claim.kind == "derived":
-            _derive(result, source, claim, macros)
+            _derive(result, source, claim, document.macros)
         elif claim.kind == "checked by hand":
             _by_hand(result, claim)
         else:
-            parse(source, macros)
+            parse(source, document.macros)
             result.verdict, result.note = claim.kind, claim.note
     except ProofreadError as error:
-        result.verdict, result.note = "undecided", str(error.at(source, (0, 1)))
+        result.verdict, result.note = "undecided", str(error.at(source, source.start))
+        if claim is not None and error.source is not None and error.source.path in _SNIPPETS:
+            result.note += f"\nin the claim at {placed(*place_of(claim, document))}"
     result.seconds = time.perf_counter() - started
     return result
 
@@ -117,6 +124,7 @@ def _derive(
         options["draws"],
         0,
         options["exact"],
+        options["limit"],
     )
     judged = judge_equation(equation, case)
     result.steps.extend(judged)
@@ -132,18 +140,28 @@ def _derive(
         [step.verdict for step in result.steps if step.verdict != "definition"] or ["definition"]
     )
     if options["implements"] and result.verdict not in ("refuted", "undecided"):
-        from proofread.binding import check_binding
+        from proofread.binding import Binding, check_binding
 
         right = equation.statements[0]
         assert isinstance(right, Relation)
-        result.code = check_binding(options["implements"], options["arguments"], right.operands[-1], case)
-    if options["mutants"] and result.verdict in ("proved", "holds numerically"):
+        try:
+            binding = Binding(options["implements"], **options["binding"])
+            result.code = check_binding(binding, right.operands[-1], case)
+        except UndecidableError as problem:
+            raise ProofreadError(
+                f"{options['implements']} cannot be compared: {problem}", "bind another formula", source
+            ) from problem
+    if isinstance(options["mutants"], str):
+        result.note = f"no mutants: {options['mutants']}"
+    elif result.verdict in ("proved", "holds numerically"):
         report = run_mutants(equation, case, options["excuse"])
         result.mutants = {
             "total": report.total,
             "killed": report.killed,
             "equivalent": len(report.equivalents),
             "equivalents": report.equivalents,
+            "uninformative": len(report.uninformative),
+            "loose": report.loose,
             "survivors": report.survivors,
             "excused": options["excuse"],
         }
@@ -225,7 +243,7 @@ def check_file(
             old.line = display.source.line
             result = old
         else:
-            result = check_display(display, claim, document.macros)
+            result = check_display(display, claim, document)
             result.fingerprint = mark
         results.append(result)
         if progress is not None:

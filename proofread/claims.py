@@ -14,12 +14,14 @@ Outside of a proofreading run the calls only return what they were given, so the
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
-from proofread.errors import ProofreadError
+from proofread.errors import ProofreadError, Source, Span
 from proofread.extract import Cell, Document
 from proofread.interpret import Model
 
@@ -44,14 +46,18 @@ class Session:
 
     def __init__(self) -> None:
         self.claims: dict[str, Claim] = {}
-        self.cell: Cell | None = None
+        self.path = ""
 
     def add(self, claim: Claim) -> Claim:
         """Note a claim; two claims about one equation are refused."""
         if claim.label in self.claims:
-            raise ProofreadError(f"{claim.label} is claimed twice", "keep one check(…)")
-        if self.cell is not None:
-            claim.path, claim.line = self.cell.path, self.cell.line
+            first = self.claims[claim.label].line
+            raise ProofreadError(f"{claim.label} is claimed twice (first in line {first})", "keep one claim")
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and self.path and frame.f_code.co_filename != self.path:
+            frame = frame.f_back
+        if frame is not None:
+            claim.path, claim.line = self.path, frame.f_lineno
         self.claims[claim.label] = claim
         return claim
 
@@ -66,12 +72,16 @@ def check(
     *,
     defines: bool = False,
     implements: str = "",
-    arguments: Mapping[str, str] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    build: Mapping[str, Any] | None = None,
+    result: str | int | None = None,
     approx: float | None = None,
     over: str = "",
+    limit: str = "",
     excuse: Mapping[str, str] | None = None,
     accept: Mapping[int, str] | None = None,
-    mutants: bool = True,
+    mutants: bool | str = True,
     exact: bool = True,
     draws: int = 256,
 ) -> Claim:
@@ -81,25 +91,39 @@ def check(
         label: label of the equation.
         interpretation: what its symbols mean.
         defines: whether the first relation defines its left side, so that only the later steps are judged.
-        implements: dotted name of the function that computes the right-hand side.
-        arguments: parameter of that function to the LaTeX of its value.
+        implements: dotted name of the function that computes the right-hand side; ``["key"]`` looks into a
+            registry, and the last word may be a method of a class (see ``build``).
+        arguments: parameter of that function to the LaTeX of its value; what is no string is passed as it is.
+        fixed: further parameters with fixed values, such as ``{"name": "kl"}``.
+        build: arguments of the class, for a method, in the form of ``arguments``.
+        result: the field (or number) of the result that is meant, if there are several.
         approx: relative tolerance of ``≈`` steps.
         over: variable over which ``∝`` steps are meant.
+        limit: what ``O(…)`` and ``o(…)`` are meant for, ``h \\to 0`` or ``n \\to \\infty``; a ``≈`` step then
+            says that the relative error vanishes there.
         excuse: name of a surviving mutant to the reason why it is no mistake.
         accept: number of an undecided step (from 1) to the reason why it may stand.
-        mutants: whether mutants are tried.
+        mutants: why no mutants are tried (a reason in words), if none are.
         exact: whether the symbolic witness is asked.
         draws: number of random interpretations.
 
     Returns:
         The claim.
     """
+    if mutants is False or mutants == "":
+        raise ProofreadError(f"{label} is checked without mutants", 'say why: mutants="…"')
     options = {
         "defines": defines,
         "implements": implements,
-        "arguments": dict(arguments or {}),
+        "binding": {
+            "arguments": dict(arguments or {}),
+            "fixed": dict(fixed or {}),
+            "build": dict(build or {}),
+            "result": result,
+        },
         "approx": approx,
         "over": over,
+        "limit": limit,
         "excuse": dict(excuse or {}),
         "accept": dict(accept or {}),
         "mutants": mutants,
@@ -144,20 +168,18 @@ def claims_of(document: Document) -> dict[str, Claim]:
     before, Session.active = Session.active, session
     try:
         for cell in document.cells:
-            session.cell = cell
             filler = "\n" * (cell.line - 1)
-            path = cell.path or document.path
+            path = session.path = cell.path or document.path
             try:
                 exec(compile(filler + cell.code, path, "exec"), namespace)
             except ProofreadError as error:
-                if error.source is None:
-                    error.message = f"{path}:{_line(path, cell, error)}: {error.message}"
-                raise
+                raise error.at(*_in_cell(cell, path, _line(path, cell, error))) from None
             except Exception as problem:
                 line = _line(path, cell, problem)
                 raise ProofreadError(
-                    f"{path}:{line}: the cell {cell.label} fails ({type(problem).__name__}: {problem})",
+                    f"the cell {cell.label} fails ({type(problem).__name__}: {problem})",
                     "mend the cell; it runs without the other cells of the chapter",
+                    *_in_cell(cell, path, line),
                 ) from problem
     finally:
         Session.active = before
@@ -165,9 +187,30 @@ def claims_of(document: Document) -> dict[str, Claim]:
         try:
             document.display(claim.label)
         except ProofreadError as error:
-            place = f"{claim.path or document.path}:{claim.line}"
-            raise ProofreadError(f"{place}: {error.message}", error.remedy) from None
+            raise error.at(*place_of(claim, document)) from None
     return session.claims
+
+
+def place_of(claim: Claim, document: Document) -> tuple[Source, Span]:
+    """Where a claim is made: its label in a cell of the document."""
+    for cell in document.cells:
+        path = cell.path or document.path
+        if path == claim.path and cell.line <= claim.line <= cell.line + cell.code.count("\n"):
+            return _in_cell(cell, path, claim.line, claim.label)
+    return Source("", claim.path or document.path, claim.line), (0, 0)
+
+
+def _in_cell(cell: Cell, path: str, line: int, word: str = "") -> tuple[Source, Span]:
+    """A line of a cell as a place, or the first mention of a word from there on."""
+    source = Source(cell.code, path, cell.line)
+    lines = cell.code.splitlines(keepends=True)
+    row = min(max(line - cell.line, 0), max(len(lines) - 1, 0))
+    start = sum(map(len, lines[:row]))
+    found = cell.code.find(word, start) if word else -1
+    if found >= 0:
+        return source, (found, found + len(word))
+    text = lines[row] if lines else ""
+    return source, (start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
 
 
 def _line(path: str, cell: Cell, problem: BaseException | None = None) -> int:

@@ -13,7 +13,7 @@ from proofread.interpret import Builder, Declaration, relation_of
 from proofread.quantities import symbol_name
 from proofread.scope import key, root
 from proofread.tree import Relation, Sub
-from proofread.values import Divergence, Domain, RandomVariable, SetValue, Table
+from proofread.values import Divergence, Domain, SetValue, Table
 
 MAX_ENTRIES = 243
 
@@ -158,36 +158,6 @@ def _late(builder: Builder, shape: tuple[int, ...]) -> Any:
         )
     entries = builder.raw["entries"]
     return entries[:, :size].reshape(entries.shape[0], *shape)
-
-
-@dataclass
-class RandomVariables(Declaration):
-    """Dependent random variables on a hidden finite sample space."""
-
-    names: tuple[str, ...]
-    outcomes: int
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"<weights>": (self.outcomes,), **{name: (self.outcomes,) for name in self.names}}
-
-    def install(self, builder: Builder) -> None:
-        count = self.outcomes if not builder.exact else min(self.outcomes, 3)
-        domain = Domain("finite", "<space>", count)
-        if builder.raw is None:
-            weights = numpy.array([sympy.Symbol(f"w{i}", positive=True) for i in range(count)], dtype=object)
-            total = weights.sum()
-        else:
-            weights = builder.xp.exp(builder.raw["<weights>"])
-            total = weights.sum(axis=1, keepdims=True)
-        builder.scope.space = Table(weights / total, (domain,))
-        for name in self.names:
-            text = key(builder.parse(name))
-            if builder.raw is None:
-                symbols = [sympy.Symbol(f"{symbol_name(text)}{i}", real=True) for i in range(count)]
-                data: Any = numpy.array(symbols, dtype=object)
-            else:
-                data = 1.3 * builder.raw[name]
-            builder.scope.symbols[text] = RandomVariable(Table(data, (domain,)))
 
 
 @dataclass

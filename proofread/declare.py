@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Values
 
 from proofread.declarations import (
@@ -13,11 +14,11 @@ from proofread.declarations import (
     Index,
     Law,
     Line,
-    RandomVariables,
     Subset,
 )
 from proofread.errors import ProofreadError
 from proofread.quantities import Constant, Numbers, Sequence
+from proofread.randomness import RandomVariables
 
 
 def real(*names: str) -> Numbers:
@@ -110,9 +111,21 @@ def table(head: str, kind: str = "real", steps: tuple[int, int] | None = None) -
     return Distribution(head, (), steps, "", False, kind)
 
 
-def random_variables(*names: str, outcomes: int = 5) -> RandomVariables:
-    """Dependent random variables for ``\\E[…]`` without a named distribution."""
-    return RandomVariables(names, outcomes)
+def random_variables(
+    *names: str, outcomes: int = 5, levels: Mapping[str, int | str] | None = None
+) -> RandomVariables:
+    """Dependent random variables for ``\\E[…]`` without a named distribution.
+
+    Args:
+        names: of the variables.
+        outcomes: of the hidden sample space.
+        levels: how many values a variable takes, or the variable of the finite set that it takes them from;
+            only on such variables can others be conditioned, as in ``\\E[X \\mid Y]``.
+
+    Returns:
+        The declaration.
+    """
+    return RandomVariables(names, outcomes, dict(levels or {}))
 
 
 def define(latex: str) -> Define:

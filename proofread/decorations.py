@@ -43,7 +43,8 @@ class DecorationParser(OperatorParser):
                 else:
                     power = (kind, label)
         span = self.span_from(start)
-        if (primes or (power and power[0] in ("label", "bracketed"))) and not name_like(node):
+        sided = isinstance(node, Number) and power is not None and power[1] in (Name("+"), Name("-"))
+        if (primes or (power and power[0] in ("label", "bracketed"))) and not (name_like(node) or sided):
             raise self.error("a prime, star or label on an expression", "give the expression a name")
         if index is not None:
             node = Sub(node, index, span=span)

@@ -1,4 +1,4 @@
-"""Derivatives: JAX for numbers, SymPy for symbols."""
+"""Derivatives: dual numbers for draws, SymPy for symbols."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import sympy
 
+from proofread import dual
 from proofread.errors import ProofreadError
 from proofread.scope import key
 from proofread.tree import Call, Derivative, Name, Node, Sub
@@ -109,47 +110,37 @@ class DeriveMixin:
         return self._entry(result, numbers)
 
     def _automatic(self, variable: Node, body: Callable[[], Any]) -> Any:
-        import jax
-        import jax.numpy as jnp
-
+        """The derivative by dual numbers, on all draws at once."""
         node, stored, numbers = self._target(variable)
         algebra = self.algebra
         outer_module = algebra.xp
-        place = algebra.full(algebra.lift(stored.value, stored.depth))
-        sizes = tuple(algebra.sizes)
-
-        def evaluate(point: Any) -> Any:
-            with self.scope.bound({key(node): Stored(point, len(sizes))}):
-                algebra.xp = jnp
-                try:
-                    return algebra.full(body())
-                finally:
-                    algebra.xp = outer_module
-
-        shape = jax.eval_shape(evaluate, place).shape[len(sizes) :]
+        place = dual.asarray(algebra.lift(stored.value, stored.depth), dtype=float)
+        if not place.ndim:
+            place = place.reshape(*(1,) * algebra.depth)
+        matrix = algebra.rank(place) > 0
+        point, level = dual.seeded_entries(place) if matrix else dual.seeded(place)
+        with self.scope.bound({key(node): Stored(point, algebra.depth)}):
+            algebra.xp = dual
+            try:
+                value = body()
+            finally:
+                algebra.xp = outer_module
+        shape = algebra.shape(value)
+        slope = dual.slope_of(value, level)
+        if slope is None:
+            slope = numpy.zeros((point.slope.shape[0], *(1,) * algebra.depth, *shape))
         if not shape:
-            result = jax.grad(lambda point: jnp.sum(evaluate(point)))(place)
-        elif shape[1] != 1 and not algebra.rank(place):
-            columns = [
-                [
-                    jax.grad(lambda p, i=i, j=j: jnp.sum(evaluate(p)[..., i, j]))(place)
-                    for j in range(shape[1])
-                ]
-                for i in range(shape[0])
-            ]
-            result = jnp.stack([jnp.stack(row, axis=-1) for row in columns], axis=-2)
+            result = dual.entries_last(slope, algebra.shape(place)) if matrix else slope[0]
+        elif not matrix:
+            result = slope[0]
         elif shape[1] == 1:
-            rows = [jax.grad(lambda p, i=i: jnp.sum(evaluate(p)[..., i, 0]))(place) for i in range(shape[0])]
-            if not algebra.rank(place):
-                result = jnp.stack(rows, axis=-1)[..., None]
-            else:
-                result = jnp.stack([row[..., 0] for row in rows], axis=-2)
+            result = dual.jacobian(slope, algebra.shape(place))
         else:
             raise ProofreadError("the derivative of a matrix by a matrix", "write it entry by entry")
-        if algebra.rank(place) and numbers is not None and not shape:
+        if matrix and numbers is not None and not shape:
             result = self._entry(result, numbers)
         elif numbers is not None:
             raise ProofreadError(
                 "the derivative of a vector by one entry", "differentiate by the whole vector"
             )
-        return numpy.asarray(result) if outer_module is numpy else result
+        return result

@@ -23,6 +23,12 @@ class Source:
     line: int = 1
     column: int = 1
 
+    @property
+    def start(self) -> Span:
+        """The first character that is no blank."""
+        begin = len(self.text) - len(self.text.lstrip())
+        return begin, begin + 1
+
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1) in the file of a character of ``text``."""
         before = self.text[: max(0, min(offset, len(self.text)))]
@@ -40,6 +46,12 @@ class Source:
         line = self.text[begin:end].replace("\t", " ")
         width = max(1, min(span[1], end) - start)
         return f"    {line}\n    {' ' * (start - begin)}{'^' * width}"
+
+
+def placed(source: Source, span: Span) -> str:
+    """Where something stands: ``file:line:column`` and the source line with carets (three lines)."""
+    line, column = source.place(span[0])
+    return f"{source.path}:{line}:{column}\n{source.excerpt(span)}"
 
 
 class ProofreadError(Exception):

@@ -18,6 +18,7 @@ from proofread.tree import (
     Add,
     At,
     Big,
+    Binomial,
     Call,
     Cases,
     Derivative,
@@ -60,7 +61,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         self.level = 0
         self.watched: Node | None = None
         self.parts: list[Any] = []
-        self.known: dict[str, Stored] = {}
+        self.known: dict[str, tuple[Stored, float]] = {}
+        self.shared: dict[int, tuple[Node, Any, float]] | None = None
         self.needs: dict[str, set[str]] = {}
 
     def value(self, node: Node) -> Any:
@@ -69,7 +71,7 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         try:
             if self.level > 150:
                 raise ProofreadError("definitions refer to each other without end", "give the base case")
-            result = self._value(node)
+            result = self._value(node) if self.shared is None else self._once(node, self.shared)
         except ProofreadError as error:
             raise error.at(self.source, node.span) from None
         finally:
@@ -80,6 +82,21 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         if watched and not numpy.isfinite(result).all():
             self.algebra.trouble = node
         return result
+
+    def _once(self, node: Node, shared: dict[int, tuple[Node, Any, float]]) -> Any:
+        """The value of a node; remembered with its noise as long as no variable is bound around it."""
+        algebra = self.algebra
+        if self.scope.frames or algebra.depth != 1 or algebra.xp is not numpy:
+            return self._value(node)
+        if id(node) not in shared:
+            before, algebra.noise = algebra.noise, 0.0
+            try:
+                shared[id(node)] = node, self._value(node), algebra.noise
+            finally:
+                algebra.noise = max(before, algebra.noise)
+        _, value, noise = shared[id(node)]
+        algebra.noise = max(algebra.noise, noise)
+        return value
 
     def value_with_parts(self, node: Node) -> tuple[Any, list[Any]]:
         """The value of a formula, and the terms of the sum it is (or the value alone)."""
@@ -112,6 +129,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
                 return algebra.divide(self.value(numerator), self.value(denominator))
             case Pow(base, exponent):
                 return self._power(base, exponent)
+            case Binomial(top, bottom):
+                return algebra.binomial(self.value(top), self.value(bottom))
             case Root(radicand, degree):
                 half = algebra.divide(algebra.number("1"), 2 if degree is None else self.value(degree))
                 if not algebra.exact and degree is None:
@@ -163,12 +182,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         if isinstance(found, FunctionValue):
             return self.called_bare(found, node)
         if isinstance(found, RandomVariable):
-            outcome = self.scope.find("<space>")
-            if outcome is None:
-                raise ProofreadError(
-                    f"the random variable {key(node)} outside of an expectation", "use \\E[…]"
-                )
-            return self.algebra.look_up(found.table, [outcome], None)
+            value = self.random_value(found)
+            return self.outcome_value(value) if isinstance(value, Outcome) else value
         if isinstance(found, SetValue):
             raise ProofreadError(f"the set {key(node)} stands where a number is needed", "check the formula")
         return found

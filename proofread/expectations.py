@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proofread.binders import LINE, NAMES, BinderMixin
+from proofread.conditional import ConditionalMixin
 from proofread.errors import ProofreadError
 from proofread.measures import Measure
 from proofread.scope import key
@@ -19,7 +20,7 @@ from proofread.tree import (
 from proofread.values import Divergence
 
 
-class ExpectationMixin(BinderMixin):
+class ExpectationMixin(BinderMixin, ConditionalMixin):
     """Means under distributions; part of ``Evaluator``."""
 
     truth: Callable[[Node], Any]
@@ -27,17 +28,13 @@ class ExpectationMixin(BinderMixin):
 
     def expectation(self, node: Expectation) -> Any:
         """Expectation, variance or covariance."""
-        if node.given:
-            raise ProofreadError("a conditional expectation", r"name the conditional: \E_{p(x \mid z)}[…]")
         wanted = 2 if node.operator == "Cov" else 1
         if len(node.arguments) != wanted:
             raise ProofreadError(f"{node.operator} takes {wanted} argument(s)", "check the commas")
-        measures = self.measures(node.over) if node.over else self.default_measures(node.arguments)
         algebra = self.algebra
-
-        def mean(body: Callable[[], Any]) -> Any:
-            return self.under(measures, body)
-
+        quantities = (*node.arguments, *node.given)
+        measures = self.measures(node.over) if node.over else self.default_measures(quantities)
+        mean = self.conditional_mean(measures, node.given)
         first = node.arguments[0]
         if node.operator == "E":
             return mean(lambda: self.value(first))
@@ -57,6 +54,10 @@ class ExpectationMixin(BinderMixin):
     def default_measures(self, arguments: tuple[Node, ...]) -> list[Measure]:
         """The laws of all random quantities that occur below, directly or through definitions."""
         names = self.reachable(arguments)
+        while not names >= (
+            more := self.reachable(tuple(law for n, law in self.scope.laws.items() if n in names))
+        ):
+            names |= more
         found = [
             self.sampled(self.scope.law_nodes[n], law) for n, law in self.scope.laws.items() if n in names
         ]
@@ -108,6 +109,8 @@ class ExpectationMixin(BinderMixin):
             return lambda: self.over_normal(measure.variables[0], *moments(), inner)
         if measure.interval is not None:
             return lambda: self.over_uniform(measure, inner)
+        if not measure.variables:
+            return inner  # all of them are held: the density is a weight
         if measure.variables == (Name("<space>"),):
             return lambda: self.over_space(inner)
         variables = [(variable, self._domain(variable)) for variable in measure.variables]

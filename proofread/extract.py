@@ -65,7 +65,7 @@ class Document:
             if display.label == label:
                 return display
         known = ", ".join(d.label for d in self.displays if d.label) or "none at all"
-        raise ProofreadError(f"{self.path}: no equation is labelled {label}", f"labels here: {known}")
+        raise ProofreadError(f"no equation is labelled {label}", f"labels here: {known}")
 
 
 def quarto_macros(text: str) -> dict[str, tuple[int, str]]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import sympy
 
+from proofread.rational import vanishes
+
 _MAX_OPERATIONS = 4000
 
 
@@ -29,6 +31,10 @@ def is_zero(expression: Any) -> bool | None:
         value = expression.evalf(50)
         if abs(value) > sympy.Float("1e-30"):
             return False
+    fast = vanishes(expression)
+    if fast is not None:
+        # A rational function that is not zero cannot be proved by any other means either.
+        return True if fast else None
     if sympy.count_ops(expression) > _MAX_OPERATIONS:
         return None
     if sympy.expand(expression) == 0:

@@ -37,8 +37,10 @@ class Builder:
         scope: what is being built.
         macros: of the document.
         raw: raw standard normal draws by name (numeric), or None (symbolic).
-        xp: ``numpy`` or ``jax.numpy``.
+        xp: ``numpy`` or ``proofread.dual``.
         draws: number of draws.
+        plain: how symbols stand for numbers between bounds: ``"number"`` (one symbol), ``"gap"`` (the upper
+            bound less a symbol) or ``""`` (a rational function of a symbol, which keeps to the bounds).
     """
 
     scope: Scope
@@ -46,6 +48,7 @@ class Builder:
     raw: Mapping[str, Any] | None = None
     xp: Any = numpy
     draws: int = 1
+    plain: str = ""
     frozen: tuple[tuple[str, tuple[int, str]], ...] = ()
 
     def __post_init__(self) -> None:
@@ -150,6 +153,11 @@ class Declaration:
         """Add it to a scope."""
         raise NotImplementedError
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it declares numbers between bounds."""
+        return False
+
 
 @dataclass
 class Model:
@@ -163,9 +171,9 @@ class Model:
     declarations: tuple[Declaration, ...]
     constraints: tuple[str, ...] = ()
 
-    def extended(self, *more: Declaration) -> Model:
-        """The same model with more declarations."""
-        return Model((*self.declarations, *more), self.constraints)
+    def extended(self, *more: Declaration | Model) -> Model:
+        """The same model with more declarations and constraints."""
+        return model(self, *more)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all raw draws, by name; the declaration's position keeps names apart."""
@@ -174,6 +182,11 @@ class Model:
             for name, shape in declaration.shapes().items():
                 found[f"{place}/{name}"] = shape
         return found
+
+    @property
+    def bounded(self) -> bool:
+        """Whether some numbers lie between bounds."""
+        return any(declaration.bounded for declaration in self.declarations)
 
     def draw(self, generator: numpy.random.Generator, draws: int) -> dict[str, Any]:
         """Raw standard normal draws."""
@@ -186,6 +199,7 @@ class Model:
         xp: Any = numpy,
         draws: int = 1,
         seed: int = 0,
+        plain: str = "",
     ) -> Scope:
         """A scope for one witness.
 
@@ -195,12 +209,13 @@ class Model:
             xp: array module.
             draws: number of draws.
             seed: of the outcomes chosen for free variables.
+            plain: as in ``Builder``.
 
         Returns:
             The scope.
         """
         scope = Scope()
-        builder = Builder(scope, macros, raw, xp, draws)
+        builder = Builder(scope, macros, raw, xp, draws, plain)
         for place, declaration in enumerate(self.declarations):
             if raw is not None:
                 prefix = f"{place}/"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy
 
-from proofread.errors import ProofreadError, Source
+from proofread.errors import ProofreadError, Source, placed
 from proofread.interpret import Model
 from proofread.pretty import pretty
 from proofread.search import climb, counterexample
-from proofread.tree import Equation, Logical, Node, Relation, Remark
+from proofread.tree import Equation, Logical, Node, Relation, Remark, walk
 from proofread.values import UndecidableError
 from proofread.witness import (
     PASS,
@@ -35,6 +35,8 @@ PROVED, HOLDS, REFUTED, UNDECIDED, DEFINITION = (
     "definition",
 )
 SMALLEST = 1e-5
+# What NumPy and SymPy may raise for a formula that nobody foresaw; never a reason to stop the others.
+CRASHES = (ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError)
 EQUALITIES = {"=", r"\equiv", r"\coloneqq"}
 ORDERS = {r"\le": 1, "<": 1, r"\ge": -1, ">": -1}
 
@@ -55,6 +57,8 @@ class Step:
         reason: why it is undecided, or by whose word it counts.
         counterexample: the smallest one found, if refuted.
         line: line of the file where the right side begins.
+        seconds: time it took.
+        place: if it is undecided: file, line and column, and the source with carets.
     """
 
     left: str
@@ -69,6 +73,7 @@ class Step:
     counterexample: str = ""
     line: int = 0
     seconds: float = 0.0
+    place: str = ""
 
 
 @dataclass
@@ -84,6 +89,7 @@ class Case:
         draws: number of random interpretations.
         seed: of the draws.
         exact: whether the symbolic witness is asked too.
+        limit: what ``O(…)`` and ``≈`` are meant for, such as ``h \\to 0``.
     """
 
     model: Model
@@ -94,6 +100,7 @@ class Case:
     draws: int = 256
     seed: int = 0
     exact: bool = True
+    limit: str = ""
     _draws: Draws | None = field(default=None, repr=False)
 
     def sample(self) -> Draws:
@@ -137,11 +144,24 @@ def judge_step(left: Node, relation: str, right: Node, case: Case) -> Step:
     """Judge ``left relation right``."""
     started = time.perf_counter()
     step = Step(pretty(left), relation, pretty(right), UNDECIDED, line=case.source.place(right.span[0])[0])
+    from proofread.asymptotic import concerns, judge_asymptotic
+
     try:
-        quietly(lambda: _numeric(step, left, relation, right, case))
+        if concerns(left, relation, right, case):
+            judge_asymptotic(step, left, relation, right, case)
+        else:
+            quietly(lambda: _numeric(step, left, relation, right, case))
     except UndecidableError as problem:
         step.verdict, step.reason = UNDECIDED, str(problem)
-    if case.exact and step.verdict in (HOLDS, REFUTED) and relation in EQUALITIES | set(ORDERS):
+    except CRASHES as problem:
+        step.verdict = UNDECIDED
+        step.reason = f"the formula cannot be evaluated ({type(problem).__name__}: {problem})"
+    if step.verdict == UNDECIDED:
+        if "; " not in step.reason:
+            step.reason += "; restrict the interpretation, check it by hand, or accept the step with a reason"
+        step.place = step.place or placed(case.source, (left.span[0], right.span[1]))
+    asked = step.symbolic or relation not in EQUALITIES | set(ORDERS) or concerns(left, relation, right, case)
+    if case.exact and step.verdict in (HOLDS, REFUTED) and not asked:
         answer, reason = SymbolicWitness(case.model, case.macros, case.source).judge(relation, left, right)
         step.symbolic = {True: "proved", False: "refuted", None: f"undecided: {reason}"}[answer]
         if answer is True and step.verdict == HOLDS:
@@ -170,6 +190,9 @@ def _numeric(step: Step, left: Node, relation: str, right: Node, case: Case) -> 
     for assignment in index_assignments(sample.evaluator().scope, (left, right)):
         values = evaluate_pair(left, right, sample, assignment)
         verdicts.append(compare(step, relation, values, case))
+        if verdicts[-1] == UNDECIDED and values.trouble is not None:
+            known = [part for side in (left, right) for part in walk(side) if part is values.trouble]
+            step.place = placed(case.source, known[0].span) if known else ""
         if verdicts[-1] == HOLDS and relation in ORDERS:
             found = climb(left, relation, right, sample, assignment, values)
             if found is not None:

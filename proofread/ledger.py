@@ -30,7 +30,7 @@ class EquationResult:
         steps: the verdict on each relation.
         note: reason, or the theorem's source.
         code: name of the function it is bound to, and what that check said.
-        mutants: made, killed, equivalent, and names of survivors.
+        mutants: made, killed, equivalent, not informative, names of survivors, and loose bounds.
         seconds: time it took.
         fingerprint: of everything the verdict depends on.
     """
@@ -53,6 +53,12 @@ class EquationResult:
         """Whether the equation may stand in the book."""
         return self.verdict not in ("refuted", "undecided") and not self.mutants.get("survivors")
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether more than a third of the mutants mean the same: the interpretation may be trivial."""
+        same = set(self.mutants.get("equivalents", [])) - set(self.mutants.get("excused", {}))
+        return 3 * len(same) > max(self.mutants.get("total", 0), 1)
+
 
 def worst(verdicts: list[str]) -> str:
     """The verdict that an equation with these steps has."""
@@ -65,6 +71,8 @@ def totals(results: list[EquationResult]) -> dict[str, Any]:
     made = sum(result.mutants.get("total", 0) for result in results)
     equivalent = sum(result.mutants.get("equivalent", 0) for result in results)
     killed = sum(result.mutants.get("killed", 0) for result in results)
+    silent = sum(result.mutants.get("uninformative", 0) for result in results)
+    telling = made - equivalent - silent
     return {
         "equations": len(results),
         "by kind": _count(result.kind for result in results),
@@ -75,7 +83,9 @@ def totals(results: list[EquationResult]) -> dict[str, Any]:
         "mutants": made,
         "mutants killed": killed,
         "mutants equivalent": equivalent,
-        "kill rate": killed / (made - equivalent) if made > equivalent else None,
+        "mutants not informative": silent,
+        "kill rate": killed / telling if telling > 0 else None,
+        "perhaps trivial": sum(result.doubtful for result in results),
         "bound to code": sum(bool(result.code) for result in results),
     }
 

@@ -1,40 +1,46 @@
-"""Wrong copies of a derivation: each must be refuted, otherwise the check proves nothing."""
+"""Wrong copies of a derivation: each must be refuted, otherwise the check proves nothing.
+
+A wrong side of an equality, an approximation or an O-statement that nothing refutes is a *survivor*,
+unless algebra shows that it means the same (*equivalent*). With inequalities this would be unjust: a weaker
+bound is true, and a stronger one may be. A wrong side of an inequality that is not refuted is therefore *not
+informative*: it counts neither for nor against the check. Where a bound is sharp, mistakes that strengthen
+it die on the draws closest to equality, which are searched for; where no draw comes close, the report says
+so, since a wrong constant could hide there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy
 
+from proofread.asymptotic import concerns, same_but_for_orders
+from proofread.bench import Bench
 from proofread.errors import ProofreadError
-from proofread.judge import EQUALITIES, ORDERS, Case, violations
-from proofread.pretty import pretty
-from proofread.tree import (
-    Add,
-    Big,
-    Call,
-    Derivative,
-    Equation,
-    Expectation,
-    Frac,
-    Integral,
-    Mul,
-    Name,
-    Node,
-    Number,
-    Pow,
-    Relation,
-    Root,
-    Sub,
-    Transpose,
+from proofread.judge import (
+    CRASHES,
+    ORDERS,
+    REFUTED,
+    Case,
+    Step,
+    compare,
+    evaluate_pair,
+    judge_step,
+    violations,
 )
+from proofread.logic import judge_logical, proportional
+from proofread.mistakes import Mutant, mutants_of
+from proofread.search import closest
+from proofread.symbols import CONNECTIVES
+from proofread.tree import Equation, Logical, Node, Relation
 from proofread.values import UndecidableError
-from proofread.witness import PASS, REFUTE, Draws, SymbolicWitness, Values, flat, index_assignments, quietly
+from proofread.witness import PASS, REFUTE, Draws, SymbolicWitness, Values, index_assignments, quietly
 
-_REVERSED = {r"\le": r"\ge", r"\ge": r"\le", "<": ">", ">": "<"}
 _LIMIT = 40
+_LOOSE = 1e-3
+Raw = dict[str, Any]
 
 
 @dataclass
@@ -45,116 +51,27 @@ class MutantReport:
         total: mutants made.
         killed: refuted, or no longer a formula with a value.
         equivalents: names of those that mean the same under the interpretation (proved), or are excused.
+        uninformative: names of mistakes in inequalities, implications or ∝ that may be true statements.
         survivors: names of the others.
+        loose: inequalities that no draw brings near equality, in words.
     """
 
     total: int = 0
     killed: int = 0
     equivalents: list[str] = field(default_factory=list)
+    uninformative: list[str] = field(default_factory=list)
     survivors: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
 
 
-def variants(node: Node) -> Iterator[tuple[str, Node]]:
-    """Every tree with one mistake in it, with the name of the mistake."""
-    yield from _own(node)
-    for entry in fields(node):
-        if entry.name == "span" or _fixed(node, entry.name):
-            continue
-        value = getattr(node, entry.name)
-        for name, changed in _changed(value):
-            yield name, replace(node, **{entry.name: changed})
-
-
-def _fixed(node: Node, part: str) -> bool:
-    """Parts that are names rather than values."""
-    if isinstance(node, Call):
-        return part == "function" and not isinstance(node.function, Pow)
-    if isinstance(node, Sub):
-        return part == "base" or not any(_is_index(entry) for entry in node.index)
-    return (isinstance(node, (Derivative, Integral)) and part == "variables") or (
-        isinstance(node, Big) and part == "index" and all(isinstance(item, Name) for item in node.index)
-    )
-
-
-def _is_index(node: Node) -> bool:
-    letter = isinstance(node, Name) and len(node.text) == 1 and node.text.isalpha()
-    return letter or isinstance(node, (Number, Add))
-
-
-def _changed(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Node):
-        yield from variants(value)
-    elif isinstance(value, tuple):
-        for place, item in enumerate(value):
-            for name, changed in _changed(item):
-                yield name, (*value[:place], changed, *value[place + 1 :])
-
-
-def _own(node: Node) -> Iterator[tuple[str, Node]]:
-    """Mistakes at the top of a tree."""
-    match node:
-        case Number(text) if "." not in text:
-            yield f"{text} becomes {int(text) + 1}", Number(str(int(text) + 1), span=node.span)
-        case Add(signs, terms):
-            for place, term in enumerate(terms):
-                flipped = "-" if signs[place] == "+" else "+"
-                changed = replace(node, signs=(*signs[:place], flipped, *signs[place + 1 :]))
-                yield f"sign of {pretty(term)}", changed
-                if len(terms) > 1:
-                    rest = replace(
-                        node,
-                        signs=(*signs[:place], *signs[place + 1 :]),
-                        terms=(*terms[:place], *terms[place + 1 :]),
-                    )
-                    yield f"term {pretty(term)} dropped", rest
-        case Mul(factors, kind):
-            for place, factor in enumerate(factors):
-                rest_factors = (*factors[:place], *factors[place + 1 :])
-                left = rest_factors[0] if len(rest_factors) == 1 else Mul(rest_factors, kind, span=node.span)
-                yield f"factor {pretty(factor)} dropped", left
-        case Frac(numerator, denominator):
-            yield f"{pretty(node)} inverted", Frac(denominator, numerator, span=node.span)
-        case Pow(base, _):
-            yield f"exponent of {pretty(base)} dropped", base
-        case Root(radicand, _):
-            yield f"root of {pretty(radicand)} dropped", radicand
-        case Transpose(body):
-            yield f"transpose of {pretty(body)} dropped", body
-        case Sub(base, index) if any(isinstance(entry, Name) and _is_index(entry) for entry in index):
-            for place, entry in enumerate(index):
-                if isinstance(entry, Name) and _is_index(entry):
-                    shifted = Add(("+", "-"), (entry, Number("1")), span=entry.span)
-                    yield (
-                        f"index of {pretty(node)} shifted",
-                        Sub(base, (*index[:place], shifted, *index[place + 1 :])),
-                    )
-        case Big(operator, index, upper, body):
-            if upper is not None:
-                shifted = Add(("+", "-"), (upper, Number("1")), span=upper.span)
-                yield f"upper bound {pretty(upper)} lowered", replace(node, upper=shifted)
-            if operator in ("sum", "prod"):
-                other = "prod" if operator == "sum" else "sum"
-                yield f"{operator} becomes {other}", Big(other, index, upper, body, span=node.span)
-            elif operator in ("max", "min", "sup", "inf"):
-                other = {"max": "min", "min": "max", "sup": "inf", "inf": "sup"}[operator]
-                yield f"{operator} becomes {other}", Big(other, index, upper, body, span=node.span)
-        case Call(function, arguments, separators):
-            yield from _call_mistakes(node, function, arguments, separators)
-        case Expectation(operator, over, arguments, given) if operator == "Var":
-            yield "Var becomes E", Expectation("E", over, arguments, given, span=node.span)
-
-
-def _call_mistakes(
-    node: Call, function: Node, arguments: tuple[Node, ...], separators: tuple[str, ...]
-) -> Iterator[tuple[str, Node]]:
-    name = pretty(function)
-    if len(arguments) == 1 and name in (r"\log", r"\exp"):
-        yield f"{name} of {pretty(arguments[0])} dropped", arguments[0]
-    if len(arguments) == 1 and name == r"\log":
-        yield f"log of {pretty(arguments[0])} becomes exp", Call(Name(r"\exp"), arguments, span=node.span)
-    if len(arguments) == 2 and separators in ((",",), (r"\|",)) and name not in (r"\max", r"\min"):
-        swapped = (arguments[1], arguments[0])
-        yield f"arguments of {name} swapped", Call(function, swapped, separators, span=node.span)
+def _chosen(mutants: list[Mutant]) -> list[Mutant]:
+    """An even selection where one side has very many."""
+    sides: dict[str, list[Mutant]] = {}
+    for mutant in mutants:
+        sides.setdefault(
+            mutant.name.split(":")[0] if mutant.original is not None else mutant.name, []
+        ).append(mutant)
+    return [mutant for side in sides.values() for mutant in side[:: max(1, -(-len(side) // _LIMIT))]]
 
 
 def run_mutants(equation: Equation, case: Case, excuses: dict[str, str]) -> MutantReport:
@@ -166,98 +83,158 @@ def run_mutants(equation: Equation, case: Case, excuses: dict[str, str]) -> Muta
         excuses: name of a mutant to the reason why it is no mistake.
 
     Returns:
-        The count of the killed and the names of the survivors.
+        The count of the killed and the names of the others.
+
+    Raises:
+        ProofreadError: if an excused mutant does not exist.
     """
     report = MutantReport()
-    sample = Draws(case.model, case.macros, case.source, case.draws, case.seed + 1)
-    for statement in equation.statements:
-        if not isinstance(statement, Relation):
-            continue
-        for position, node in enumerate(statement.operands):
-            before = position - 1 if position else 0
-            relation = statement.relations[before]
-            neighbour = statement.operands[1 if position == 0 else before]
-            _mutate(node, neighbour, relation, position, (sample, case, excuses, report))
-        for position, relation in enumerate(statement.relations):
-            if relation in _REVERSED:
-                pair = statement.operands[position], statement.operands[position + 1]
-                name = f"line {position + 1}: {relation} reversed"
-                _try(name, pair, _REVERSED[relation], None, (sample, case, excuses, report))
-    unknown = set(excuses) - report_names(equation)
+    made = list(mutants_of(equation))
+    names = [mutant.name for mutant in made]
+    unknown = sorted(set(excuses) - set(names))
     if unknown:
+        near = get_close_matches(unknown[0], names, 1)
         raise ProofreadError(
-            f"the excused mutant {sorted(unknown)[0]!r} does not exist",
-            "copy its name from the list of survivors",
+            f"the excused mutant {unknown[0]!r} does not exist",
+            f"perhaps {near[0]!r} is meant" if near else "copy its name from the list of survivors",
             case.source,
             equation.span,
         )
+    trial = replace(case, seed=case.seed + 1, exact=False, _draws=None)
+    sharp = _sharpest(equation, trial, report)
+    bench = Bench(trial.sample())
+    for mutant in _chosen(made):
+        _try(mutant, trial, sharp.get(mutant.line, []), excuses, report, case, bench)
     return report
 
 
-def report_names(equation: Equation) -> set[str]:
-    """Names of all mutants of a display."""
-    names: set[str] = set()
+def _sharpest(equation: Equation, case: Case, report: MutantReport) -> dict[int, list[tuple[Any, Raw]]]:
+    """For each inequality the draws nearest to equality: line to (values of the free indices, raw draws)."""
+    found: dict[int, list[tuple[Any, Raw]]] = {}
+    line = 0
     for statement in equation.statements:
-        if isinstance(statement, Relation):
-            for position, node in enumerate(statement.operands):
-                names.update(f"line {max(position, 1)}: {name}" for name, _ in variants(node))
-            names.update(f"line {p + 1}: {r} reversed" for p, r in enumerate(statement.relations))
-    return names
+        if isinstance(statement, Logical):
+            line += len(statement.connectives)
+        if not isinstance(statement, Relation):
+            continue
+        for position, relation in enumerate(statement.relations):
+            line += 1
+            if relation not in ORDERS:
+                continue
+            pair = statement.operands[position], statement.operands[position + 1]
+            nearest = quietly(lambda p=pair, r=relation: _nearest(p, r, case))  # type: ignore[misc]
+            found[line] = [(assignment, raw) for assignment, raw, _ in nearest]
+            slack = min((slack for _, _, slack in nearest), default=0.0)
+            if slack > _LOOSE:
+                report.loose.append(
+                    f"line {line}: no draw is nearer to equality than {slack:.1%} of the terms; "
+                    "a wrong constant could hide in this bound"
+                )
+    return found
 
 
-def _mutate(node: Node, neighbour: Node, relation: str, position: int, context: Any) -> None:
-    """Mutants of one side, against the side next to it."""
-    made: list[tuple[str, Node]] = []
-    if relation in EQUALITIES:
-        seen: set[str] = set()
-        for name, mutant in variants(node):
-            text = pretty(mutant)
-            if text not in seen and text != pretty(node):
-                seen.add(text)
-                made.append((name, mutant))
-        step = max(1, -(-len(made) // _LIMIT))
-        made = made[::step]
-    for name, mutant in made:
-        _try(f"line {max(position, 1)}: {name}", (neighbour, mutant), "=", node, context)
-
-
-def _try(name: str, pair: tuple[Node, Node], relation: str, original: Node | None, context: Any) -> None:
-    """Count one mutant as killed, equivalent or surviving."""
-    sample, case, excuses, report = context
-    report.total += 1
-    if quietly(lambda: _killed(pair, relation, sample)):
-        report.killed += 1
-    elif name in excuses or (original is not None and _same(pair[1], original, case)):
-        report.equivalents.append(name)
-    else:
-        report.survivors.append(name)
-
-
-def _same(mutant: Node, original: Node, case: Case) -> bool:
-    return SymbolicWitness(case.model, case.macros, case.source, 2.0).judge("=", mutant, original)[0] is True
-
-
-def _killed(pair: tuple[Node, Node], relation: str, sample: Draws) -> bool:
-    """Whether some draw refutes the mutant, or it has no value at all."""
-    probe = sample.evaluator()
+def _nearest(pair: tuple[Node, Node], relation: str, case: Case) -> list[tuple[Any, Raw, float]]:
+    """For each value of the free indices: raw draws near equality, and how near they come."""
+    sample = case.sample()
+    result = []
     try:
-        for assignment in index_assignments(probe.scope, pair):
-            evaluator = sample.evaluator()
-            evaluator.scope.symbols.update(assignment)
-            algebra = evaluator.algebra
-            a, b = (evaluator.value(node) for node in pair)
-            if algebra.shape(a) != algebra.shape(b):
-                return True
-            if algebra.noise > 1e-5:
-                return True
-            left, right = flat(a, sample.count), flat(b, sample.count)
-            if not (numpy.isfinite(left).all() and numpy.isfinite(right).all()):
-                return True
-            scale = numpy.maximum(numpy.abs(left), numpy.abs(right)).max(axis=1, keepdims=True)
-            error = violations(relation, Values(left, right, scale, algebra.noise, None))
-            limit = PASS if relation in ORDERS else REFUTE
-            if error.max() > limit + 200 * algebra.noise:
-                return True
+        for assignment in index_assignments(sample.evaluator().scope, pair):
+            values = evaluate_pair(*pair, sample, assignment)
+            raw, slack = closest(pair[0], relation, pair[1], sample, assignment, values)
+            result.append((assignment, raw, slack))
     except (ProofreadError, UndecidableError):
+        return []
+    return result
+
+
+def _try(
+    mutant: Mutant,
+    trial: Case,
+    sharp: list[tuple[Any, Raw]],
+    excuses: dict[str, str],
+    report: MutantReport,
+    case: Case,
+    bench: Bench,
+) -> None:
+    """Count one mutant as killed, equivalent, not informative or surviving."""
+    report.total += 1
+    if quietly(lambda: _killed(mutant, trial, sharp, bench)):
+        report.killed += 1
+    elif mutant.name in excuses:
+        report.equivalents.append(mutant.name)
+    elif mutant.original is not None and _may_be_true(mutant, case):
+        report.uninformative.append(mutant.name)
+    elif _same(mutant, case, bench):
+        report.equivalents.append(mutant.name)
+    else:
+        report.survivors.append(mutant.name)
+
+
+def _may_be_true(mutant: Mutant, case: Case) -> bool:
+    """Whether a mutant that is not refuted can simply be another true statement."""
+    if mutant.relation in ORDERS or mutant.relation in CONNECTIVES | {r"\propto"}:
+        return True
+    assert mutant.original is not None and mutant.wrong is not None
+    orders = concerns(mutant.pair[0], mutant.relation, mutant.pair[1], case)
+    return orders and same_but_for_orders(mutant.wrong, mutant.original, case)
+
+
+def _same(mutant: Mutant, case: Case, bench: Bench) -> bool:
+    """Whether algebra shows that a mutant means the same; it is not asked if a draw shows the contrary."""
+    if mutant.original is None or mutant.wrong is None or _differs(mutant.wrong, mutant.original, bench):
+        return False
+    witness = SymbolicWitness(case.model, case.macros, case.source, 2.0)
+    return witness.judge("=", mutant.wrong, mutant.original)[0] is True
+
+
+def _differs(wrong: Node, original: Node, bench: Bench) -> bool:
+    """Whether two formulas have different values on some draw."""
+    try:
+        for assignment in index_assignments(bench.scope, (wrong, original)):
+            values = quietly(lambda a=assignment: bench.values((wrong, original), a))  # type: ignore[misc]
+            error = violations("=", values) - REFUTE - 200 * values.noise
+            if values.noise < 1e-5 and (error > 0).any():
+                return True
+    except (ProofreadError, UndecidableError, *CRASHES):
+        pass
+    return False
+
+
+def _killed(mutant: Mutant, case: Case, sharp: list[tuple[Any, Raw]], bench: Bench) -> bool:
+    """Whether some draw refutes the mutant, or it has no value at all."""
+    sample = case.sample()
+    left, right = mutant.pair
+    try:
+        if mutant.relation in CONNECTIVES:
+            return judge_logical(Logical(mutant.pair, (mutant.relation,)), case)[0].verdict == REFUTED
+        if concerns(left, mutant.relation, right, case):
+            return judge_step(left, mutant.relation, right, case).verdict == REFUTED
+        if mutant.relation == r"\propto":
+            return proportional(_blank(mutant, sample), left, right, case) == REFUTED
+        assignments = list(index_assignments(bench.scope, mutant.pair))
+        if mutant.relation == r"\approx":
+            pairs = (evaluate_pair(left, right, sample, assignment) for assignment in assignments)
+            return any(_refuted(mutant, values, case) for values in pairs)
+        # Most mistakes show on a few draws, where they cost little.
+        trials = [(assignment, bench.few) for assignment in assignments]
+        trials += [(assignment, sample.raw) for assignment in assignments]
+        return any(_refuted(mutant, bench.values(mutant.pair, *t), case) for t in (*trials, *sharp))
+    except (ProofreadError, UndecidableError, *CRASHES):
         return True
     return False
+
+
+def _blank(mutant: Mutant, sample: Draws) -> Step:
+    return Step("", mutant.relation, "", "", sample.count)
+
+
+def _refuted(mutant: Mutant, values: Values, case: Case) -> bool:
+    """Whether the values of both sides refute a relation, or are none."""
+    if mutant.relation == r"\approx":
+        return compare(_blank(mutant, case.sample()), mutant.relation, values, case) != "holds numerically"
+    if values.noise > 1e-5 or not (numpy.isfinite(values.left).all() and numpy.isfinite(values.right).all()):
+        return True
+    sizes = numpy.maximum(numpy.abs(values.left), numpy.abs(values.right)).max(axis=1, keepdims=True)
+    error = violations(mutant.relation, replace(values, scale=sizes))
+    limit = PASS if mutant.relation in ORDERS else REFUTE
+    return bool(error.max() > limit + 200 * values.noise)

@@ -19,7 +19,9 @@ from proofread.tree import (
     Sub,
     Tag,
 )
-from proofread.values import FunctionValue, Stored, UndecidableError
+from proofread.values import Domain, FunctionValue, Stored, UndecidableError
+
+_ANY = Domain("line", "", 961, bounds=(-24.0, 24.0))
 
 
 class NameMixin:
@@ -27,7 +29,7 @@ class NameMixin:
 
     algebra: Any
     scope: Any
-    known: dict[str, Stored]
+    known: dict[str, tuple[Stored, float]]
     needs: dict[str, set[str]]
     value: Callable[[Node], Any]
     reachable: Callable[[tuple[Node, ...]], set[str]]
@@ -57,6 +59,8 @@ class NameMixin:
         if constant is not None:
             return constant
         domain = self.scope.domain_of(node)
+        if domain is None and text in self.scope.laws:
+            domain = _ANY  # outside of an expectation: for every value
         if domain is not None and self.scope.choose is not None:
             name = self.bound_key(node)
             self.scope.symbols[name] = self.scope.choose(name, domain)
@@ -91,13 +95,16 @@ class NameMixin:
         if "<space>" in bound or bound & self.needs[name]:
             return self.value(body)
         if name not in self.known:
-            sizes = self.algebra.sizes
-            self.algebra.sizes = sizes[:1]
+            sizes, before = self.algebra.sizes, self.algebra.noise
+            self.algebra.sizes, self.algebra.noise = sizes[:1], 0.0
             try:
-                self.known[name] = Stored(self.value(body), 1)
+                self.known[name] = Stored(self.value(body), 1), self.algebra.noise
             finally:
                 self.algebra.sizes = sizes
-        return self.known[name]
+                self.algebra.noise = max(before, self.algebra.noise)
+        found, noise = self.known[name]
+        self.algebra.noise = max(self.algebra.noise, noise)
+        return found
 
     def bound_key(self, node: Node) -> str:
         """The name under which a variable is bound: indices are replaced by their values."""
@@ -129,6 +136,12 @@ class NameMixin:
         if not has_base and base not in scope.definitions and isinstance(node.base, Name):
             return self._outcome_indexed(node)
         numbers = self.integers(node.index)
+        if numbers is None and base in scope.sequences:
+            letters = ", ".join(map(key, node.index))
+            raise ProofreadError(
+                f"the index {letters} of {base} has no value",
+                f'bind it by a sum, or declare index("{letters}", 1, 3)',
+            )
         if numbers is None:
             return self._outcome_indexed(node)
         evaluated = Sub(node.base, tuple(Number(str(number)) for number in numbers))

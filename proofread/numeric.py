@@ -1,4 +1,4 @@
-"""Arithmetic on arrays of draws: NumPy for plain values, JAX where something is differentiated.
+"""Arithmetic on arrays of draws: NumPy for plain values, ``dual`` where something is differentiated.
 
 Every array begins with the batch axes (draws, then one for each bound variable); behind them it is a
 scalar (no axis) or a matrix (two axes; vectors are columns). Python numbers are scalars too.
@@ -6,14 +6,18 @@ scalar (no axis) or a matrix (two axes; vectors are columns). Python numbers are
 
 from __future__ import annotations
 
-import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy
+import scipy.special
 
+from proofread import dual
+from proofread.blocks import blocks
+from proofread.dual import regular
 from proofread.errors import ProofreadError
-from proofread.values import Outcome, Table
+from proofread.values import Outcome, Table, UndecidableError
 
 FUNCTIONS: dict[str, str] = {
     r"\log": "log",
@@ -36,7 +40,7 @@ class Numeric:
 
     Args:
         draws: size of the first batch axis.
-        module: ``numpy`` or ``jax.numpy``.
+        module: ``numpy`` or ``proofread.dual``.
     """
 
     exact = False
@@ -159,7 +163,7 @@ class Numeric:
         if self.rank(a):
             if not isinstance(b, int) or self.shape(a)[0] != self.shape(a)[1]:
                 raise ProofreadError(f"cannot raise {self.describe(a)} to this power", r"write x^\top x")
-            return self._regular(self.xp.linalg.inv, a) if b == -1 else self.xp.linalg.matrix_power(a, b)
+            return regular(self.xp.linalg.inv, a) if b == -1 else self.xp.linalg.matrix_power(a, b)
         if isinstance(a, (int, float)) and isinstance(b, (int, float)):
             try:
                 result = a**b
@@ -169,6 +173,21 @@ class Numeric:
         if isinstance(b, int):
             return a**b if b >= 0 else 1.0 / a ** (-b)
         return self.xp.power(a, b)
+
+    def binomial(self, a: Any, b: Any) -> Any:
+        """Binomial coefficient of scalars; the lower one may not be negative."""
+        if self.rank(a) or self.rank(b):
+            raise ProofreadError("a binomial coefficient of a vector or matrix", "take it of numbers")
+        if isinstance(a, int) and isinstance(b, int) and a >= 0 <= b:
+            return math.comb(a, b)
+        if isinstance(b, int) and 0 <= b <= 64:
+            total: Any = 1.0
+            for step in range(b):
+                total = total * (a - step) / (step + 1)
+            return total
+        if not any(isinstance(value, dual.Dual) for value in (a, b)):
+            return scipy.special.binom(a, b)
+        raise UndecidableError("a derivative through a binomial coefficient with a free lower number")
 
     def function(self, name: str, a: Any) -> Any:
         """An elementary function, element by element."""
@@ -216,9 +235,22 @@ class Numeric:
         return a[..., row, column]
 
     def matrix(self, rows: list[list[Any]]) -> Any:
-        """A matrix from scalars."""
+        """A matrix from scalars, or from blocks."""
+        if any(self.rank(entry) for row in rows for entry in row):
+            wide = [
+                [self._block(entry, shape) for entry, shape in zip(*pair, strict=True)]
+                for pair in zip(rows, blocks(self, rows), strict=True)
+            ]
+            return dual.concatenate([dual.concatenate(row, axis=-1) for row in wide], axis=-2)
         lines = [self.xp.stack([self.full(entry) for entry in row], axis=-1) for row in rows]
         return self.xp.stack(lines, axis=-2)
+
+    def _block(self, entry: Any, shape: tuple[int, int]) -> Any:
+        """A block at its full size; a zero fills it."""
+        body = self.full(entry)
+        return (
+            body if self.rank(entry) else self.xp.broadcast_to(body[..., None, None], (*self.sizes, *shape))
+        )
 
     def identity(self, size: int) -> Any:
         """The identity matrix."""
@@ -226,18 +258,7 @@ class Numeric:
 
     def cholesky(self, a: Any) -> Any:
         """Lower Cholesky factor."""
-        return self._regular(self.xp.linalg.cholesky, a)
-
-    def _regular(self, operation: Callable[[Any], Any], a: Any) -> Any:
-        """A matrix operation draw by draw where some draw has no result; those become NaN."""
-        try:
-            return operation(a)
-        except numpy.linalg.LinAlgError:
-            result = numpy.full(a.shape, numpy.nan)
-            for place in numpy.ndindex(*a.shape[:-2]):
-                with contextlib.suppress(numpy.linalg.LinAlgError):
-                    result[place] = operation(a[place])
-            return result
+        return regular(self.xp.linalg.cholesky, a)
 
     def _plain(self, *values: Any) -> bool:
         return all(isinstance(value, (int, float)) for value in values)

@@ -8,6 +8,7 @@ from proofread.notation import NotationParser
 from proofread.symbols import BIG, EXTREMA, FONTS, PREFIX_FUNCTIONS, STATISTICS
 from proofread.tree import (
     Big,
+    Binomial,
     Call,
     Derivative,
     Expectation,
@@ -76,6 +77,10 @@ class OperatorParser(NotationParser):
             return self._gradient(start)
         if word == r"\frac":
             return self._fraction(start)
+        if word == r"\binom":
+            self.take()
+            top = self.braced()
+            return Binomial(top, self.braced(), span=self.span_from(start))
         if word in FONTS:
             text = self.style_text()
             if text in STATISTICS:
@@ -121,8 +126,6 @@ class OperatorParser(NotationParser):
         """A sum, a product, or an extremum."""
         token = self.take()
         operator = BIG[token.text]
-        if operator == "lim":
-            raise self.error("limits are not read", "check the limit by hand or cite it", token)
         if operator == "arg":
             if not self.at(r"\min", r"\max"):
                 raise self.error(r"expected \min or \max after \arg")

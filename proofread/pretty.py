@@ -7,6 +7,7 @@ from proofread.tree import (
     Add,
     At,
     Big,
+    Binomial,
     Call,
     Cases,
     Derivative,
@@ -47,6 +48,7 @@ _BIG = {
     "argmin": r"\arg\min",
     "argsup": r"\arg\sup",
     "arginf": r"\arg\inf",
+    "lim": r"\lim",
 }
 
 
@@ -127,7 +129,7 @@ def _atom(node: Node) -> str:
             return _name(base, (Name, Sub)) + "'" * count
         case Tag(base, label, bracketed):
             inner = pretty(label)
-            return f"{_name(base, (Name, Sub, Prime))}^{{{f'({inner})' if bracketed else inner}}}"
+            return f"{_name(base, (Name, Sub, Prime, Number))}^{{{f'({inner})' if bracketed else inner}}}"
         case Pow(base, exponent):
             return f"{_base(base)}^{{{pretty(exponent)}}}"
         case Transpose(base):
@@ -136,6 +138,8 @@ def _atom(node: Node) -> str:
             return f"{pretty(low)}:{pretty(high)}" if low is not None else f"< {pretty(high)}"
         case Frac(numerator, denominator):
             return rf"\frac{{{pretty(numerator)}}}{{{pretty(denominator)}}}"
+        case Binomial(top, bottom):
+            return rf"\binom{{{pretty(top)}}}{{{pretty(bottom)}}}"
         case Root(radicand, degree):
             return rf"\sqrt{'' if degree is None else f'[{pretty(degree)}]'}{{{pretty(radicand)}}}"
         case Call():

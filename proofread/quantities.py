@@ -33,7 +33,10 @@ class Numbers(Declaration):
     def install(self, builder: Builder) -> None:
         for name in self.names:
             text = key(builder.parse(name))
-            value = self.symbol(text) if builder.raw is None else self.number(builder.raw[name], builder.xp)
+            if builder.raw is None:
+                value = self.symbol(text, builder.plain)
+            else:
+                value = self.number(builder.raw[name], builder.xp)
             builder.store(text, value)
             if self.shape:
                 builder.scope.identity_size = builder.scope.identity_size or self.shape[0]
@@ -56,11 +59,15 @@ class Numbers(Declaration):
             return xp.linalg.qr(raw)[0]
         return xp.matmul(lower, xp.swapaxes(lower, -1, -2))
 
-    def symbol(self, text: str) -> Any:
-        """Free symbols."""
+    @property
+    def bounded(self) -> bool:
+        return self.kind == "between"
+
+    def symbol(self, text: str, plain: str = "") -> Any:
+        """Free symbols; ``plain`` as in ``Builder``."""
         name = symbol_name(text)
         if not self.shape:
-            return self._scalar(name)
+            return self._scalar(name, plain)
         rows, columns = self.shape
 
         def entry(i: int, j: int) -> Any:
@@ -85,7 +92,11 @@ class Numbers(Declaration):
         factor = sympy.Matrix(rows, columns, lower)
         return factor if self.kind == "lower" else factor * factor.T
 
-    def _scalar(self, name: str) -> Any:
+    def _scalar(self, name: str, plain: str) -> Any:
+        if plain == "number" and self.kind == "between":
+            return sympy.Symbol(name, real=True, positive=True if self.bounds[0] >= 0 else None)
+        if plain == "gap" and self.kind == "between":
+            return sympy.nsimplify(self.bounds[1]) - sympy.Symbol(f"gap_{name}", positive=True)
         if self.kind == "real":
             return sympy.Symbol(name, real=True)
         free = sympy.Symbol(name if self.kind == "positive" else f"odds_{name}", positive=True)
@@ -104,6 +115,10 @@ class Sequence(Declaration):
     high: int
     numbers: Numbers
 
+    @property
+    def bounded(self) -> bool:
+        return self.numbers.bounded
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {str(i): self.numbers.shape for i in range(self.low, self.high + 1)}
 
@@ -112,7 +127,7 @@ class Sequence(Declaration):
         elements = builder.scope.sequences.setdefault(text, {})
         for i in range(self.low, self.high + 1):
             if builder.raw is None:
-                elements[(i,)] = Stored(self.numbers.symbol(f"{text}_{i}"), 0)
+                elements[(i,)] = Stored(self.numbers.symbol(f"{text}_{i}", builder.plain), 0)
             else:
                 elements[(i,)] = Stored(self.numbers.number(builder.raw[str(i)], builder.xp), 1)
         if self.numbers.shape:

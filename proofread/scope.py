@@ -13,8 +13,12 @@ from proofread.values import Domain, Overload
 
 
 def key(node: Node) -> str:
-    """Canonical text of a name."""
-    return pretty(node)
+    """Canonical text of a name, kept with the node since it is asked for again and again."""
+    text: str | None = node.__dict__.get("_key")
+    if text is None:
+        text = pretty(node)
+        object.__setattr__(node, "_key", text)
+    return text
 
 
 def root(node: Node) -> str:

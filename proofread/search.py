@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 
+from proofread import dual
 from proofread.errors import ProofreadError
+from proofread.pretty import pretty
 from proofread.tree import Node
-from proofread.values import Outcome, RandomVariable, Stored, Table, UndecidableError
+from proofread.values import Outcome, Overload, RandomVariable, Stored, Table, UndecidableError
 from proofread.witness import REFUTE, Draws, Values, flat
 
 Violations = Callable[[str, Values], Any]
 _STARTS, _STEPS, _ROUNDS = 16, 6, 24
+_BLOCK, _CHUNK = 9, 64
 
 
 def climb(
@@ -21,19 +25,57 @@ def climb(
 ) -> tuple[float, str] | None:
     """Look for a violation of an inequality where it is closest to one.
 
-    First random steps, then gradient ascent (JAX) on the slack, both from the worst draws.
+    First random steps, then gradient ascent on the slack, both from the worst draws.
 
     Returns:
         The relative violation and the counterexample, or None.
     """
-    from proofread.judge import SMALLEST, evaluate_pair, violations
-
     if not sample.raw:
         return None
+    raw, excess = _starts(left, relation, right, sample, assignment, values)
+    best = excess(raw)
+    raw, best = _wander(raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        raw, best = _ascend(left, relation, right, sample, assignment, raw, best, excess)
+    if best.max(initial=-numpy.inf) <= REFUTE:
+        return None
+    place = int(numpy.argmax(best))
+    one = {name: array[place : place + 1] for name, array in raw.items()}
+    return float(best[place]), describe(left, right, sample, assignment, one)
+
+
+def closest(
+    left: Node, relation: str, right: Node, sample: Draws, assignment: dict[str, int], values: Values
+) -> tuple[dict[str, Any], float]:
+    """Raw draws at which an inequality comes closest to equality, found by random steps.
+
+    Returns:
+        The draws, and the smallest slack relative to the size of the terms.
+    """
+    if not sample.raw:
+        return {}, 0.0
+    # Beside zero every number is as large as its terms; there it is compared with those of other draws.
+    share = 1e-3 if values.left.any() and values.right.any() else 1.0
+    raw, excess = _starts(left, relation, right, sample, assignment, values, share)
+    raw, best = _wander(raw, excess(raw), excess)
+    return raw, float(max(0.0, -best.max(initial=-numpy.inf)))
+
+
+def _starts(
+    left: Node,
+    relation: str,
+    right: Node,
+    sample: Draws,
+    assignment: dict[str, int],
+    values: Values,
+    share: float = 1e-3,
+) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
+    """The draws with the least slack, and a function that gives the relative excess on any draws."""
+    from proofread.judge import SMALLEST, evaluate_pair, violations
+
     error = violations(relation, values)
     worst = numpy.argsort(-numpy.where(numpy.isfinite(error), error, -numpy.inf))[:_STARTS]
-    raw = {name: array[worst] for name, array in sample.raw.items()}
-    floor = max(1e-3 * float(numpy.median(values.scale)), SMALLEST)
+    floor = max(share * float(numpy.median(values.scale)), SMALLEST)
 
     def excess(candidate: dict[str, Any]) -> Any:
         try:
@@ -48,15 +90,7 @@ def climb(
             allowed &= sample.satisfied(candidate)
         return numpy.where(allowed, gap, -numpy.inf)
 
-    best = excess(raw)
-    raw, best = _wander(raw, best, excess)
-    if best.max(initial=-numpy.inf) <= REFUTE:
-        raw, best = _ascend(left, relation, right, sample, assignment, raw, best, excess)
-    if best.max(initial=-numpy.inf) <= REFUTE:
-        return None
-    place = int(numpy.argmax(best))
-    one = {name: array[place : place + 1] for name, array in raw.items()}
-    return float(best[place]), describe(left, right, sample, assignment, one)
+    return {name: array[worst] for name, array in sample.raw.items()}, excess
 
 
 def _wander(
@@ -90,31 +124,22 @@ def _ascend(
     excess: Callable[[dict[str, Any]], Any],
 ) -> tuple[dict[str, Any], Any]:
     """Normalised gradient ascent on the slack; steps that do not help are halved."""
-    import jax
-    import jax.numpy as jnp
-
     sign = 1.0 if relation in (r"\le", "<") else -1.0
 
     def slack(point: dict[str, Any]) -> Any:
-        evaluator = sample.evaluator(point, jnp)
+        evaluator = sample.evaluator(point, dual)
         evaluator.scope.symbols.update(assignment)
-        return jnp.sum(jnp.asarray(evaluator.value(left)) - jnp.asarray(evaluator.value(right))) * sign
+        gap = evaluator.algebra.add(evaluator.value(left), evaluator.algebra.negative(evaluator.value(right)))
+        return evaluator.algebra.total(gap) * sign
 
-    gradient = jax.jit(jax.grad(slack))
     size = numpy.full(best.shape, 0.5)
+    active: list[tuple[str, int]] = []
     for _ in range(_STEPS):
         try:
-            slope = gradient(raw)
-        except (
-            ProofreadError,
-            UndecidableError,
-            TypeError,
-            ValueError,
-            NotImplementedError,
-            jax.errors.JAXTypeError,
-        ):
+            active = active or _active(slack, raw)
+            arrays = _gradient(slack, raw, active)
+        except (ProofreadError, UndecidableError, TypeError, ValueError):
             return raw, best
-        arrays = {name: numpy.nan_to_num(numpy.asarray(array)) for name, array in slope.items()}
         length = numpy.sqrt(sum((a.reshape(len(best), -1) ** 2).sum(axis=1) for a in arrays.values())) + 1e-12
         trial = {
             name: raw[name] + arrays[name] * (size / length).reshape(-1, *(1,) * (raw[name].ndim - 1))
@@ -128,6 +153,68 @@ def _ascend(
         if best.max(initial=-numpy.inf) > REFUTE:
             break
     return raw, best
+
+
+def _directions(raw: dict[str, Any], rows: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raw draws with one direction for each row: (name of an array, direction of its flattened entries)."""
+    level = dual.new_level()
+    points = {}
+    for name, array in raw.items():
+        slopes = numpy.zeros((len(rows), 1, math.prod(array.shape[1:])))
+        for place, (owner, direction) in enumerate(rows):
+            if owner == name:
+                slopes[place, 0] = direction
+        shape = (len(rows), *array.shape)
+        wide = numpy.broadcast_to(slopes.reshape(len(rows), 1, *array.shape[1:]), shape)
+        points[name] = dual.Dual(level, array, wide)
+    return points
+
+
+def _slopes(slack: Callable[[dict[str, Any]], Any], raw: dict[str, Any], rows: list[tuple[str, Any]]) -> Any:
+    """Slopes of the slack along directions, (directions, draws); zero where there is none."""
+    count = len(next(iter(raw.values())))
+    pieces = []
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        value = slack(_directions(raw, chunk))
+        slope = numpy.zeros((len(chunk), 1)) if not isinstance(value, dual.Dual) else value.slope
+        pieces.append(numpy.broadcast_to(numpy.nan_to_num(slope), (len(chunk), count)))
+    return numpy.concatenate(pieces)
+
+
+def _active(slack: Callable[[dict[str, Any]], Any], raw: dict[str, Any]) -> list[tuple[str, int]]:
+    """Entries of the raw draws that the slack depends on (tables reserve more than they use)."""
+    generator = numpy.random.default_rng(3)
+    blocks: list[tuple[str, Any]] = []
+    for name, array in raw.items():
+        entries = math.prod(array.shape[1:])
+        for start in range(0, entries, _BLOCK):
+            direction = numpy.zeros(entries)
+            direction[start : start + _BLOCK] = generator.standard_normal(min(_BLOCK, entries - start))
+            blocks.append((name, direction))
+    used = numpy.abs(_slopes(slack, raw, blocks)).max(axis=1) > 0
+    return [
+        (name, int(entry))
+        for (name, direction), counts in zip(blocks, used, strict=True)
+        if counts
+        for entry in numpy.flatnonzero(direction)
+    ]
+
+
+def _gradient(
+    slack: Callable[[dict[str, Any]], Any], raw: dict[str, Any], active: list[tuple[str, int]]
+) -> dict[str, Any]:
+    """The gradient of the slack by the raw draws, draw by draw."""
+    arrays = {name: numpy.zeros((len(array), math.prod(array.shape[1:]))) for name, array in raw.items()}
+    rows = []
+    for name, entry in active:
+        direction = numpy.zeros(arrays[name].shape[1])
+        direction[entry] = 1.0
+        rows.append((name, direction))
+    if rows:
+        for (name, entry), slope in zip(active, _slopes(slack, raw, rows), strict=True):
+            arrays[name][:, entry] = slope
+    return {name: array.reshape(raw[name].shape) for name, array in arrays.items()}
 
 
 def counterexample(
@@ -186,6 +273,11 @@ def describe(left: Node, right: Node, sample: Draws, assignment: dict[str, int],
     evaluator.scope.symbols.update(assignment)
     count = evaluator.algebra.sizes[0]
     sides = [flat(evaluator.value(node), count)[0] for node in (left, right)]
+    return f"{meanings(evaluator, assignment)}: left {_numbers(sides[0])}, right {_numbers(sides[1])}"
+
+
+def meanings(evaluator: Any, assignment: dict[str, int]) -> str:
+    """The values of the symbols and tables of an interpretation (first draw)."""
     parts = [f"{name} = {number}" for name, number in assignment.items()]
     for name, value in evaluator.scope.symbols.items():
         text = _shown(value)
@@ -195,14 +287,18 @@ def describe(left: Node, right: Node, sample: Draws, assignment: dict[str, int],
         parts.extend(f"{name}_{{{','.join(map(str, i))}}} = {_shown(v)}" for i, v in elements.items())
     for name, overloads in evaluator.scope.functions.items():
         for overload in overloads:
-            if (
-                isinstance(overload.body, Table)
-                and not overload.body.parameter
-                and overload.body.data[0].size <= 12
-            ):
-                arguments = ", ".join(str(d.name) for d in overload.body.domains)
-                parts.append(f"{name}({arguments}) = {_numbers(overload.body.data[0])}")
-    return f"{'; '.join(parts[:14])}: left {_numbers(sides[0])}, right {_numbers(sides[1])}"
+            table = overload.body
+            if isinstance(table, Table) and not table.parameter and table.data[0].size <= 12:
+                parts.append(f"{_head(name, overload)} = {_numbers(table.data[0])}")
+    return "; ".join(parts[:14])
+
+
+def _head(name: str, overload: Overload) -> str:
+    """A function with its arguments as the author wrote them, bars included."""
+    text = pretty(overload.parameters[0])
+    for sign, argument in zip(overload.separators, overload.parameters[1:], strict=True):
+        text += f"{'' if sign == ',' else ' '}{sign} {pretty(argument)}"
+    return f"{name}({text})"
 
 
 def _shown(value: Any) -> str:
@@ -223,5 +319,5 @@ def _shown(value: Any) -> str:
 def _numbers(array: Any) -> str:
     array = numpy.squeeze(numpy.asarray(array, dtype=float))
     if array.ndim == 0:
-        return f"{float(array):.4g}"
+        return f"{float(array) + 0.0:.4g}"  # adding zero turns -0 into 0
     return "[" + ", ".join(_numbers(entry) for entry in array) + "]"

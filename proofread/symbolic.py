@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy
 
+from proofread.blocks import blocks
 from proofread.errors import ProofreadError
 from proofread.values import Outcome, Table, UndecidableError
 
@@ -112,6 +113,12 @@ class Symbolic:
             a = sympy.factor(a)
         return a**b
 
+    def binomial(self, a: Any, b: Any) -> Any:
+        """Binomial coefficient of scalars."""
+        if self.rank(a) or self.rank(b):
+            raise ProofreadError("a binomial coefficient of a vector or matrix", "take it of numbers")
+        return sympy.expand_func(sympy.binomial(a, b))
+
     def function(self, name: str, a: Any) -> Any:
         """An elementary function, element by element."""
         function = _FUNCTIONS[name]
@@ -152,7 +159,13 @@ class Symbolic:
         return a[row, column]
 
     def matrix(self, rows: list[list[Any]]) -> Any:
-        """A matrix from scalars."""
+        """A matrix from scalars, or from blocks."""
+        if any(self.rank(entry) for row in rows for entry in row):
+            wide = [
+                [e if self.rank(e) else sympy.ones(*shape) * e for e, shape in zip(*pair, strict=True)]
+                for pair in zip(rows, blocks(self, rows), strict=True)
+            ]
+            return sympy.Matrix.vstack(*(sympy.Matrix.hstack(*row) for row in wide))
         return sympy.Matrix(rows)
 
     def identity(self, size: int) -> Any:

@@ -16,6 +16,8 @@ RELATIONS = {
     r"\in",
     r"\sim",
     r"\to",
+    r"\downarrow",
+    r"\uparrow",
     r"\mapsto",
     r"\subset",
     r"\subseteq",

@@ -99,6 +99,14 @@ class Pow(Node):
 
 
 @dataclass(frozen=True)
+class Binomial(Node):
+    """A binomial coefficient."""
+
+    top: Node
+    bottom: Node
+
+
+@dataclass(frozen=True)
 class Root(Node):
     """A square root, or another root when ``degree`` is given."""
 
@@ -127,7 +135,7 @@ class Call(Node):
 
 @dataclass(frozen=True)
 class Big(Node):
-    r"""``sum``, ``prod``, ``max``, ``min``, ``sup``, ``inf``, ``argmax``, ``argmin`` over indices."""
+    """Sum, product, extremum (``argmax`` and so on are its place) or limit (``lim``) over indices."""
 
     operator: str
     index: tuple[Node, ...]

@@ -123,6 +123,14 @@ class SetValue:
 
 @dataclass(frozen=True)
 class RandomVariable:
-    """Values of a random variable on the hidden sample space: a table over its outcomes."""
+    """Values of a random variable on the hidden sample space: a table over its outcomes.
+
+    Args:
+        table: the values.
+        domain: the finite set of its values if there are fewer of them than outcomes, otherwise None.
+        levels: which of them it takes at each outcome.
+    """
 
     table: Table
+    domain: Domain | None = None
+    levels: tuple[int, ...] = ()

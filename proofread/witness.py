@@ -26,6 +26,7 @@ from proofread.values import Domain, Outcome, Stored, UndecidableError
 
 PASS, REFUTE = 1e-9, 1e-6
 MINIMUM_DRAWS = 32
+_FACTORED = 120
 Macros = Mapping[str, tuple[int, str]]
 
 
@@ -60,7 +61,6 @@ class Draws:
     raw: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _double_precision()
         generator = numpy.random.default_rng(self.seed)
         if not self.model.constraints:
             self.raw = self.model.draw(generator, self.count)
@@ -72,7 +72,7 @@ class Draws:
                 f"only {keep.size} of {self.count * 16} draws satisfy the constraints of the interpretation",
                 "loosen assume(…), or build the constraint into the declarations",
                 self.source,
-                (0, 1),
+                self.source.start,
             )
         self.raw = {name: array[keep] for name, array in raw.items()}
         self.count = int(keep.size)
@@ -82,9 +82,13 @@ class Draws:
         count = _length(raw, self.count)
         keep = numpy.ones(count, dtype=bool)
         for latex in self.model.constraints:
-            evaluator = self.evaluator(raw)
-            truth = evaluator.truth(parse_expression(Source(latex, "constraint"), self.macros))
-            keep &= numpy.broadcast_to(numpy.asarray(truth, dtype=bool), (count,))
+            condition = parse_expression(Source(latex, "constraint"), self.macros)
+            for assignment in index_assignments(self.evaluator(raw).scope, (condition,)):
+                evaluator = self.evaluator(raw)
+                evaluator.scope.symbols.update(assignment)
+                with numpy.errstate(all="ignore"):
+                    truth = evaluator.truth(condition)
+                keep &= numpy.broadcast_to(numpy.asarray(truth, dtype=bool), (count,))
         return keep
 
     def evaluator(self, raw: Mapping[str, Any] | None = None, xp: Any = numpy) -> Evaluator:
@@ -99,12 +103,6 @@ def _length(raw: Mapping[str, Any], default: int) -> int:
     for array in raw.values():
         return int(array.shape[0])
     return default
-
-
-def _double_precision() -> None:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
 
 
 def flat(value: Any, count: int) -> Any:
@@ -170,17 +168,33 @@ class SymbolicWitness:
         seconds: limit for one judgement.
     """
 
-    def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 2.0) -> None:
+    def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 1.0) -> None:
         self.model, self.macros, self.source, self.seconds = model, macros, source, seconds
+        self.plain = ""
 
     def judge(self, relation: str, left: Node, right: Node) -> tuple[bool | None, str]:
         """Whether the relation holds identically.
 
+        Numbers between bounds are plain symbols at first, which keeps the algebra small: what holds for more
+        numbers holds for these. If that does not suffice, they are written so that SymPy knows their bounds.
+
         Returns:
             True, False or None (undecided), and the reason if undecided.
         """
+        if relation in ("=", r"\equiv", r"\coloneqq") and self.model.bounded:
+            for self.plain in ("number", "gap"):
+                answer, reason = self._limited(relation, left, right, self.seconds / 2)
+                if answer is True:
+                    break
+            self.plain = ""
+            if answer is True:
+                return answer, reason
+        return self._limited(relation, left, right, self.seconds)
+
+    def _limited(self, relation: str, left: Node, right: Node, seconds: float) -> tuple[bool | None, str]:
+        """A judgement that takes no longer than it may."""
         try:
-            with time_limit(self.seconds):
+            with time_limit(seconds):
                 return self._judge(relation, left, right)
         except UndecidableError as reason:
             return None, str(reason)
@@ -197,7 +211,7 @@ class SymbolicWitness:
             return None, f"SymPy gave up ({type(problem).__name__})"
 
     def _judge(self, relation: str, left: Node, right: Node) -> tuple[bool | None, str]:
-        probe = self.model.build(self.macros)
+        probe = self.model.build(self.macros, plain=self.plain)
         answers: list[bool | None] = []
         for assignment in index_assignments(probe, (left, right)):
             answers.extend(self._outcomes(relation, left, right, assignment))
@@ -222,7 +236,7 @@ class SymbolicWitness:
     def _once(
         self, relation: str, left: Node, right: Node, assignment: dict[str, int], chooser: _Recorder
     ) -> bool | None:
-        scope = self.model.build(self.macros)
+        scope = self.model.build(self.macros, plain=self.plain)
         scope.choose = chooser
         for name, number in assignment.items():
             scope.symbols[name] = sympy.Integer(number)
@@ -232,9 +246,17 @@ class SymbolicWitness:
             raise UndecidableError("the two sides have different types")
         if relation in ("=", r"\equiv", r"\coloneqq"):
             return same(a, b)
-        difference = sympy.factor(sympy.together(b - a if relation in (r"\le", "<") else a - b))
-        known = difference.is_positive if relation in ("<", ">") else difference.is_nonnegative
-        return True if known else None
+        return True if _has_sign(b - a if relation in (r"\le", "<") else a - b, relation) else None
+
+
+def _has_sign(difference: Any, relation: str) -> bool:
+    """Whether SymPy knows that a difference is positive (or not negative), as it stands or factorised."""
+    question = "is_positive" if relation in ("<", ">") else "is_nonnegative"
+    if getattr(difference, question):
+        return True
+    if sympy.count_ops(difference) > _FACTORED:
+        return False
+    return bool(getattr(sympy.factor(sympy.together(difference)), question))
 
 
 class _Recorder:

@@ -48,7 +48,9 @@ def test_every_labelled_equation_gets_an_entry(tmp_path: Path) -> None:
     assert [step.verdict for step in second.steps] == ["proved", "proved"]
     assert [step.line for step in second.steps] == [9, 10]
     assert (
-        second.accepted and second.mutants["total"] == second.mutants["killed"] + second.mutants["equivalent"]
+        second.accepted
+        and second.mutants["total"]
+        == second.mutants["killed"] + second.mutants["equivalent"] + second.mutants["uninformative"]
     )
     assert second.steps[0].draws >= 256
 
@@ -70,8 +72,8 @@ def test_an_equation_without_a_claim_is_undecided(tmp_path: Path) -> None:
     [
         ('check("eq-square"', 'check("eq-squares"', r"no equation is labelled eq-squares"),
         ('definition("eq-definition")', 'definition("eq-square")', r"eq-square is claimed twice"),
-        ('definition("eq-definition")', "1 / 0", r"chapter.qmd:18: the cell proofread-squares fails"),
-        ('definition("eq-definition")', "1 +", r"chapter.qmd:18: the cell proofread-squares fails"),
+        ('definition("eq-definition")', "1 / 0", r"the cell proofread-squares fails"),
+        ('definition("eq-definition")', "1 +", r"the cell proofread-squares fails"),
         ('real("a", "b")', '"a"', "is not a declaration"),
     ],
 )
@@ -157,3 +159,46 @@ def test_tex_with_claims_beside_it(tmp_path: Path) -> None:
     )
     (result,) = check_file(path)
     assert result.verdict == "proved"
+
+
+def test_a_trivial_interpretation_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    narrow = 'model(define("a = 0"), define("b = 0"))'
+    text = GOOD.replace('model(real("a", "b"))', narrow).replace(r"&\ge 4 a b", "&= 4 a b")
+    text = text.replace("import check,", "import check, define,")
+    path = write(tmp_path, text)
+    (_, second) = check_file(path)
+    assert second.verdict == "proved" and second.doubtful
+    main([str(path)])
+    shown = capsys.readouterr().out
+    assert "mean the same under the interpretation" in shown and "1 interpretations may be trivial" in shown
+    assert not check_file(write(tmp_path, GOOD))[1].doubtful
+
+
+def test_a_check_without_mutants_shows_its_reason(tmp_path: Path) -> None:
+    text = GOOD.replace('real("a", "b")))', 'real("a", "b")), mutants="for the sake of the test")')
+    second = check_file(write(tmp_path, text))[1]
+    assert second.accepted and second.mutants == {} and second.note == "no mutants: for the sake of the test"
+
+
+def test_plain_tex_needs_nothing_of_the_book(tmp_path: Path) -> None:
+    tex = r"""\documentclass{article}
+\newcommand{\mean}[1]{\mathbb{E}\left[ #1 \right]}
+\begin{document}
+% \begin{equation}\label{eq:no} a = b \end{equation}
+\begin{align}
+\mean{(X - a)^2} &= \mean{X^2} - 2 a \mean{X} + a^2 \nonumber \\
+&\ge \mean{X^2} - \mean{X}^2 \label{eq:spread}
+\end{align}
+\begin{equation} \lim_{h \downarrow 0} \frac{\exp(a h) - 1}{h} = WRONG a \label{eq:slope} \end{equation}
+\end{document}
+"""
+    write(
+        tmp_path,
+        "from proofread import *\n"
+        'check("eq:spread", model(real("a"), random_variables("X")))\n'
+        'check("eq:slope", model(real("a")))\n',
+        "paper.tex.proofread.py",
+    )
+    spread, slope = check_file(write(tmp_path, tex.replace("WRONG ", ""), "paper.tex"))
+    assert spread.accepted and slope.verdict == "proved"
+    assert check_file(write(tmp_path, tex.replace("WRONG ", "2 "), "paper.tex"))[1].verdict == "refuted"

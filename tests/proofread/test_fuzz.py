@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proofread import finite, function, index, line, matrix, model, positive, real, vector
 from proofread import tree as t
-from proofread.errors import ProofreadError
+from proofread.errors import ProofreadError, Source
+from proofread.judge import Case, judge_equation
 from proofread.parser import parse
 from proofread.pretty import pretty
 
@@ -52,6 +54,14 @@ def _compound(inner: st.SearchStrategy[t.Node]) -> st.SearchStrategy[t.Node]:
         st.builds(t.Frac, inner, inner),
         st.builds(t.Pow, inner, inner.filter(lambda n: not isinstance(n, (t.Relation, t.Integral)))),
         st.builds(t.Root, inner, st.none()),
+        st.builds(t.Binomial, inner, inner),
+        st.builds(
+            lambda v, a, s, b: t.Big("lim", (t.Relation((v, a), (s,)),), None, b),
+            names,
+            inner,
+            st.sampled_from([r"\to", r"\downarrow"]),
+            inner,
+        ),
         st.builds(t.Transpose, inner),
         st.builds(lambda f, a: t.Call(f, (a,)), functions, inner),
         st.builds(lambda f, a: t.Call(f, (a,)), decorated, inner),
@@ -112,7 +122,7 @@ def test_parsing_the_print_gives_the_tree(left: t.Node, right: t.Node, relation:
 TOKENS = [*LETTERS, "{", "}", "(", ")", "[", "]", "_", "^", "=", "+", "-", "&", "\\\\", r"\frac", r"\sum", r"\int", "|",
           r"\|", r"\left(", r"\right)", r"\mid", r"\E", r"\KL", r"\log", "'", "1", "12", r"\mathrm d", r"\nabla", ",",
           r"\begin{aligned}", r"\end{aligned}", r"\begin{cases}", r"\end{cases}", r"\text{if}", r"\quad", "/", r"\cdot",
-          r"\underbrace", r"\top", "*", r"\le", r"\iff", r"\partial", r"\sqrt", r"\{", r"\}", r"\left.", "#1", "%", "é"]  # fmt: skip
+          r"\underbrace", r"\top", "*", r"\le", r"\iff", r"\partial", r"\sqrt", r"\{", r"\}", r"\left.", r"\binom", r"\lim", r"\to", "#1", "%", "é"]  # fmt: skip
 
 
 @settings(max_examples=500, deadline=2000, suppress_health_check=SLOW)
@@ -143,3 +153,25 @@ def test_random_text_never_crashes(text: str) -> None:
 def test_absurd_nesting_is_refused_quickly(piece: str) -> None:
     with pytest.raises(ProofreadError):
         parse(piece * 3000)
+
+
+MEANING = model(
+    real("x", "y", r"\alpha"), positive(r"\theta", r"\pi"), matrix("p"), vector(r"\mathbf{x}"), function("f(t)"),
+    finite("z", 2), index("T", 1, 2), line("u"),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(expressions, expressions, st.sampled_from(["=", r"\le", r"\approx"]))
+def test_judging_random_formulas_gives_a_verdict_or_an_error_with_a_place(
+    left: t.Node, right: t.Node, relation: str
+) -> None:
+    equation = t.Equation((t.Relation((left, right), (relation,)),))
+    source = Source(pretty(equation), "fuzz.qmd")
+    again = _readable(source.text)
+    if again is None:
+        return
+    try:
+        judge_equation(again, Case(MEANING, {}, source, approx=0.1, draws=8, exact=False))
+    except ProofreadError as error:
+        assert error.source is not None

@@ -27,6 +27,9 @@ READABLE = [
     r"R = \begin{pmatrix} \cos\theta & -\sin\theta \\ \sin\theta & \cos\theta \end{pmatrix}",
     r"g = \left. \frac{\partial}{\partial t} f(t) \right|_{t = 0}",
     r"\mathbb 1\{x = y\} \le \max(a, b) \overset{(i)}{=} \bar\alpha_{t-1} x^{(k)}",
+    r"\binom{n}{k} = \binom{n - 1}{k}^2, \quad \max(a, b)^2 \ge 0",
+    r"\lim_{t \to 0^+} f(t) = \lim_{n \to \infty} \frac{a_n}{n} = \lim_{h \downarrow 0} g(h)",
+    r"\begin{pmatrix} A & B \\ B^\top & 0 \end{pmatrix} = \E\left[ X \mid Y, Z = z \right]",
     r"\pi^*(y) \propto \pi_{\mathrm{ref}}(y) \exp\left(\tfrac1\beta r(y)\right)",
 ]
 
