@@ -1,7 +1,7 @@
 """Bounds on the evidence, made of log-weights: ELBO, importance-weighted bound, likelihood with its error.
 
 A log-weight is ``log p(x, z) - log q(z | x)`` for a draw z of q. Log-weights carry an axis of draws beside
-the axes of the batch, draws first by convention, and every function is told which axis it is.
+the axes of the batch: the first one by convention, and by default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _count_draws(values: Tensor, dim: int) -> int:
     return values.shape[dim]
 
 
-def elbo(log_weights: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*rest"]:
+def elbo(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
     """Monte Carlo ELBO: the mean of the log-weights over the axis of draws (@eq-eb-elbo).
 
     Args:
@@ -42,7 +42,7 @@ def elbo(log_weights: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*rest
     return log_weights.mean(dim)
 
 
-def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*rest"]:
+def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
     """Importance-weighted bound: the log of the mean weight (Burda, Grosse & Salakhutdinov, 2016, eq. 8).
 
     Args:
@@ -58,8 +58,8 @@ def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, 
     return torch.logsumexp(log_weights, dim) - math.log(_count_draws(log_weights, dim))
 
 
-def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*rest"]:
-    """Squared sum of the weights over the sum of their squares, between 1 and K (Kong, 1992).
+def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
+    """Squared sum of the weights over the sum of their squares, between 1 and K (Kong, Liu & Wong, 1994).
 
     Args:
         log_weights: log p(x, z) - log q(z | x) at K draws z of q; any constant may be added.
@@ -76,7 +76,7 @@ def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int) -> Flo
     return torch.exp(2 * torch.logsumexp(log_weights, dim) - torch.logsumexp(2 * log_weights, dim))
 
 
-def signal_to_noise(gradients: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*rest"]:
+def signal_to_noise(gradients: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
     """Absolute mean over standard deviation of repeated gradient estimates (Rainforth et al., 2018, eq. 5).
 
     Args:
