@@ -55,7 +55,8 @@ def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tens
     Raises:
         ValueError: if there is no such axis, or no draw along it.
     """
-    return torch.logsumexp(log_weights, dim) - math.log(_count_draws(log_weights, dim))
+    count = _count_draws(log_weights, dim)
+    return torch.logsumexp(log_weights, dim) - math.log(count)
 
 
 def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:

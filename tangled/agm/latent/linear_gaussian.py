@@ -6,7 +6,7 @@ variance, probabilistic PCA. Use float64 where identities are to hold to more th
 
 from __future__ import annotations
 
-# book/03-latent/17-elbo.qmd § A model with all the answers
+# book/03-latent/17-elbo.qmd § A model with all the answers, in code
 import math
 from dataclasses import dataclass
 
@@ -147,7 +147,7 @@ class LinearGaussian:
         return self.expected_log_likelihood(x, q_mean, q_covariance) - kl
 
 
-# book/03-latent/17-elbo.qmd § A model with all the answers
+# book/03-latent/17-elbo.qmd § A model with all the answers, in code
 def fit_ppca(
     x: Float[Tensor, "n data"], latent: int, rotation: Float[Tensor, "latent latent"] | None = None
 ) -> LinearGaussian:
