@@ -175,7 +175,7 @@ def test_asymptotic_gap_is_half_of_chi_squared_over_draws() -> None:
     assert 40 * gap.item() == pytest.approx(chi.item() / 2, rel=0.05)
 
 
-def test_mistakes_that_have_been_shipped() -> None:
+def test_plausible_mistakes() -> None:
     x = 3 * MODEL.sample(64, seeded(9))  # data whose evidences differ widely
     exact = MODEL.log_marginal(x)
     mean, covariance = MODEL.posterior_mean(x), 1.3 * MODEL.posterior_covariance()
