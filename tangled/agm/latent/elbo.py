@@ -43,7 +43,7 @@ def elbo(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*
 
 
 def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
-    """Importance-weighted bound: the log of the mean weight (Burda, Grosse & Salakhutdinov, 2016, eq. 8).
+    """Importance-weighted bound: the log of the mean weight (Burda, Grosse & Salakhutdinov, 2016).
 
     Args:
         log_weights: log p(x, z) - log q(z | x) at K draws z of q, in nats.
@@ -78,7 +78,7 @@ def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int = 0) ->
 
 
 def signal_to_noise(gradients: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
-    """Absolute mean over standard deviation of repeated gradient estimates (Rainforth et al., 2018, eq. 5).
+    """Absolute mean over standard deviation of repeated gradient estimates (Rainforth et al., 2018).
 
     Args:
         gradients: independent estimates of a gradient along one axis.

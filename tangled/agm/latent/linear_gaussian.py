@@ -117,7 +117,7 @@ class LinearGaussian:
         q_mean: Float[Tensor, "*batch latent"],
         q_covariance: Float[Tensor, "*batch latent latent"],
     ) -> Float[Tensor, "*batch"]:
-        """Average of log p(x | z) over z ~ N(q_mean, q_covariance), in nats (@eq-eb-reconstruction)."""
+        """Average of log p(x | z) over z ~ N(q_mean, q_covariance), in nats (@eq-eb-expected)."""
         scaled = self.loadings / self.noise_variance[:, None]
         spread = ((self.loadings.T @ scaled) * q_covariance).sum((-2, -1))
         residual = (x - self.decode(q_mean)) ** 2 / self.noise_variance
@@ -129,7 +129,7 @@ class LinearGaussian:
         q_mean: Float[Tensor, "*batch latent"],
         q_covariance: Float[Tensor, "*batch latent latent"],
     ) -> Float[Tensor, "*batch"]:
-        """ELBO of a Gaussian q in closed form, in nats: expected log-likelihood minus KL to the prior.
+        """ELBO of a Gaussian q in closed form, in nats: @eq-eb-reconstruction without sampling.
 
         Args:
             x: observations.
@@ -151,7 +151,7 @@ class LinearGaussian:
 def fit_ppca(
     x: Float[Tensor, "n data"], latent: int, rotation: Float[Tensor, "latent latent"] | None = None
 ) -> LinearGaussian:
-    """Maximum likelihood probabilistic PCA (Tipping & Bishop, 1999, eqs. 7 and 8).
+    """Maximum likelihood probabilistic PCA (Tipping & Bishop, 1999).
 
     Args:
         x: observations; float64 is advisable.
