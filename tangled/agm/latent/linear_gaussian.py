@@ -19,6 +19,25 @@ from agm.divergences import gaussian_kl
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
+def gaussian_log_density(
+    x: Float[Tensor, "*batch d"], mean: Float[Tensor, "*batch d"], covariance: Float[Tensor, "*batch d d"]
+) -> Float[Tensor, "*batch"]:
+    """log N(x; mean, covariance) in nats, by one Cholesky factorisation (@eq-eb-marginal).
+
+    Args:
+        x: points.
+        mean: of the Gaussian.
+        covariance: positive definite.
+
+    Returns:
+        The logarithm of the density at each point.
+    """
+    factor = torch.linalg.cholesky(covariance)
+    white = torch.linalg.solve_triangular(factor, (x - mean).unsqueeze(-1), upper=False).squeeze(-1)
+    log_determinant = 2 * torch.diagonal(factor, dim1=-2, dim2=-1).log().sum(-1)
+    return -0.5 * ((white**2).sum(-1) + log_determinant + x.shape[-1] * LOG_TWO_PI)
+
+
 @dataclass(frozen=True)
 class LinearGaussian:
     """Latent variable model with Gaussian prior, linear decoder and Gaussian noise (Tipping & Bishop, 1999).
@@ -106,10 +125,7 @@ class LinearGaussian:
 
     def log_marginal_dense(self, x: Float[Tensor, "*batch data"]) -> Float[Tensor, "*batch"]:
         """log p(x) from the full covariance: slower, an independent check (@eq-eb-marginal)."""
-        factor = torch.linalg.cholesky(self.covariance())
-        white = torch.linalg.solve_triangular(factor, (x - self.mean).unsqueeze(-1), upper=False).squeeze(-1)
-        log_determinant = 2 * torch.diagonal(factor).log().sum()
-        return -0.5 * ((white**2).sum(-1) + log_determinant + len(self.mean) * LOG_TWO_PI)
+        return gaussian_log_density(x, self.mean, self.covariance())
 
     def expected_log_likelihood(
         self,
