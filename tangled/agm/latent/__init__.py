@@ -1,0 +1,1 @@
+"""The package `agm.latent`, tangled from the book."""
