@@ -86,6 +86,19 @@ class Likelihood(nn.Module, ABC):
 
 
 # book/03-latent/18-vae.qmd § Likelihoods
+def bernoulli_log_prob(logits: Float[Tensor, "*n"], x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """log-probability of coins, fused: x log sigmoid(l) + (1 - x) log sigmoid(-l).
+
+    Args:
+        logits: l, any real numbers.
+        x: zeros and ones, of the same shape.
+
+    Returns:
+        The logarithms; stable for large logits.
+    """
+    return -binary_cross_entropy_with_logits(logits, x, reduction="none")  # @eq-va-bernoulli
+
+
 class BernoulliLikelihood(Likelihood):
     """Independent coins; the decoder emits logits. A probability of *binary* data only."""
 
@@ -93,9 +106,8 @@ class BernoulliLikelihood(Likelihood):
         super().__init__(event_shape)
 
     def log_prob_per_value(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """x log sigmoid(l) + (1 - x) log sigmoid(-l), fused and stable for large logits."""
-        target = x.to(parameters.dtype).expand_as(parameters)
-        return -binary_cross_entropy_with_logits(parameters, target, reduction="none")  # @eq-va-bernoulli
+        """Log-probability of every coin."""
+        return bernoulli_log_prob(parameters, x.to(parameters.dtype).expand_as(parameters))
 
     def mean(self, parameters: Tensor) -> Tensor:
         """The probabilities of a one."""
@@ -119,6 +131,36 @@ class BernoulliLikelihood(Likelihood):
 
 
 # book/03-latent/18-vae.qmd § Likelihoods
+def gaussian_log_density(
+    x: Float[Tensor, "*n"], mean: Float[Tensor, "*n"], log_scale: Float[Tensor, "*n"]
+) -> Float[Tensor, "*n"]:
+    """Log-density of a Gaussian.
+
+    Args:
+        x: where.
+        mean: its mean.
+        log_scale: logarithm of its standard deviation (not of its variance).
+
+    Returns:
+        The log-densities; positive ones are nothing unusual.
+    """
+    standardised = (x - mean) * torch.exp(-log_scale)
+    return -0.5 * standardised**2 - log_scale - HALF_LOG_TWO_PI  # @eq-va-gaussian
+
+
+def optimal_scale(x: Float[Tensor, "*shape"], mean: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """The common standard deviation of greatest likelihood: the root of the mean squared error.
+
+    Args:
+        x: data.
+        mean: their reconstructions.
+
+    Returns:
+        The scale.
+    """
+    return (x - mean).square().mean().sqrt()  # @eq-va-scale
+
+
 class GaussianLikelihood(Likelihood):
     """Independent Gaussians around the emitted means; log-likelihoods are log-*densities*.
 
@@ -166,10 +208,8 @@ class GaussianLikelihood(Likelihood):
         return location, self.floor + softplus(raw + self.log_scale - self.floor)
 
     def log_prob_per_value(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Log-density of a Gaussian."""
-        location, log_scale = self.location_and_log_scale(parameters)
-        standardised = (x - location) * torch.exp(-log_scale)
-        return -0.5 * standardised**2 - log_scale - HALF_LOG_TWO_PI  # @eq-va-gaussian
+        """Log-density of every value."""
+        return gaussian_log_density(x, *self.location_and_log_scale(parameters))
 
     def mean(self, parameters: Tensor) -> Tensor:
         """The means."""
@@ -197,7 +237,7 @@ def log_interval(lower: Float[Tensor, "*n"], upper: Float[Tensor, "*n"]) -> Floa
         upper: right ends, plus infinity allowed; larger than ``lower``.
 
     Returns:
-        log(Phi(upper) - Phi(lower)).
+        log(Phi(upper) - Phi(lower)), a logarithm of a probability (@eq-va-interval).
     """
     right = lower > 0  # mirror intervals of the right tail into the left one
     near, far = torch.where(right, -lower, upper), torch.where(right, -upper, lower)
@@ -241,7 +281,7 @@ class DiscretisedGaussianLikelihood(GaussianLikelihood):
         # The outermost cells end far beyond any scale, not at infinity: gradients stay numbers.
         lower = torch.where(level == 0, torch.full_like(lower, -1e4), lower)
         upper = torch.where(level == self.levels - 1, torch.full_like(upper, 1e4), upper)
-        return log_interval(lower, upper)  # @eq-va-cell
+        return log_interval(lower, upper)  # @eq-va-interval
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         """The nearest level to a Gaussian draw."""

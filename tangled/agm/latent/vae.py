@@ -26,6 +26,21 @@ from agm.latent.decoders import (
 from agm.latent.networks import ConvDecoder, conv_encoder, mlp_decoder, mlp_encoder
 
 
+def standard_kl(
+    mean: Float[Tensor, "*batch latent"], log_variance: Float[Tensor, "*batch latent"]
+) -> Float[Tensor, "*batch latent"]:
+    """KL(N(mean, variance) || N(0, 1)), coordinate by coordinate, in nats.
+
+    Args:
+        mean: of every coordinate.
+        log_variance: logarithm of its *variance*.
+
+    Returns:
+        The divergences, not summed; accurate also where they are tiny.
+    """
+    return 0.5 * (mean * mean + torch.expm1(log_variance) - log_variance)  # @eq-va-kl
+
+
 class DiagonalGaussian(NamedTuple):
     """A Gaussian with independent coordinates, by its mean and the *logarithm of its variance*."""
 
@@ -44,9 +59,8 @@ class DiagonalGaussian(NamedTuple):
         return torch.addcmul(self.mean, torch.exp(0.5 * self.log_variance), noise)  # @eq-va-sample
 
     def kl_per_dimension(self) -> Float[Tensor, "*batch latent"]:
-        """KL divergence of the standard Gaussian from this one, coordinate by coordinate, in nats."""
-        m, s = self.mean, self.log_variance
-        return 0.5 * (m * m + torch.expm1(s) - s)  # @eq-va-kl
+        """Rate of every coordinate: ``standard_kl``."""
+        return standard_kl(self.mean, self.log_variance)
 
     def kl(self) -> Float[Tensor, "*batch"]:
         """KL(q || N(0, I)) in nats, summed over coordinates."""
