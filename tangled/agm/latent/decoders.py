@@ -229,72 +229,6 @@ class GaussianLikelihood(Likelihood):
 
 
 # book/03-latent/18-vae.qmd § Likelihoods
-def log_interval(lower: Float[Tensor, "*n"], upper: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """log of the mass that a standard Gaussian gives to an interval, stable in both tails.
-
-    Args:
-        lower: left ends, minus infinity allowed.
-        upper: right ends, plus infinity allowed; larger than ``lower``.
-
-    Returns:
-        log(Phi(upper) - Phi(lower)), a logarithm of a probability (@eq-va-interval).
-    """
-    right = lower > 0  # mirror intervals of the right tail into the left one
-    near, far = torch.where(right, -lower, upper), torch.where(right, -upper, lower)
-    log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(far)
-    tiny = torch.finfo(near.dtype).tiny
-    return log_near + torch.log(-torch.expm1(log_far - log_near).clamp(max=-tiny))
-
-
-class DiscretisedGaussianLikelihood(GaussianLikelihood):
-    """Whole-number levels 0 … L - 1, each with the mass of its cell under a Gaussian: a probability.
-
-    Means and scales are in units of ``level / (L - 1)``; the outermost cells reach to infinity.
-
-    Args:
-        event_shape: shape of one example.
-        levels: number L of levels.
-        scale: as for ``GaussianLikelihood``.
-        initial_scale: the standard deviation at the start.
-    """
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        levels: int,
-        scale: ScaleKind = "shared",
-        initial_scale: float = 0.25,
-    ) -> None:
-        super().__init__(event_shape, scale, initial_scale)
-        self.levels = _checked_levels(levels)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Levels divided by L - 1."""
-        return x.to(self.log_scale.dtype) / (self.levels - 1)
-
-    def log_prob_per_value(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Log-mass of the cell around the level."""
-        location, log_scale = self.location_and_log_scale(parameters)
-        level, inverse = x.to(location.dtype), torch.exp(-log_scale)
-        lower = ((level - 0.5) / (self.levels - 1) - location) * inverse
-        upper = ((level + 0.5) / (self.levels - 1) - location) * inverse
-        # The outermost cells end far beyond any scale, not at infinity: gradients stay numbers.
-        lower = torch.where(level == 0, torch.full_like(lower, -1e4), lower)
-        upper = torch.where(level == self.levels - 1, torch.full_like(upper, 1e4), upper)
-        return log_interval(lower, upper)  # @eq-va-interval
-
-    def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
-        """The nearest level to a Gaussian draw."""
-        drawn = super().sample(parameters, generator) * (self.levels - 1)
-        return drawn.round().clamp(0, self.levels - 1).long()
-
-    def check(self, x: Tensor) -> None:
-        """Refuse anything but whole numbers in the range of the levels."""
-        self._refuse_shape(x)
-        _refuse_levels(x, self.levels)
-
-
-# book/03-latent/18-vae.qmd § Likelihoods
 class CategoricalLikelihood(Likelihood):
     """A free table over L levels for every value; the decoder emits L logits each.
 
@@ -304,13 +238,14 @@ class CategoricalLikelihood(Likelihood):
     """
 
     def __init__(self, event_shape: Sequence[int], levels: int) -> None:
-        super().__init__(event_shape, _checked_levels(levels))
-        self.levels = levels
-        self._axis = -1 - len(self.event_shape)
+        super().__init__(event_shape, check_levels(levels))
+        self.levels, self._axis = levels, -1 - len(self.event_shape)
+        self.greys: Tensor
+        self.register_buffer("greys", torch.linspace(0.0, 1.0, levels), persistent=False)
 
     def features(self, x: Tensor) -> Tensor:
-        """Levels divided by L - 1, in the default floating-point type."""
-        return x.to(torch.get_default_dtype()) / (self.levels - 1)
+        """Levels divided by L - 1."""
+        return x.to(self.greys.dtype) / (self.levels - 1)
 
     def log_prob_per_value(self, parameters: Tensor, x: Tensor) -> Tensor:
         """The logit of the level minus the log-sum of all."""
@@ -321,8 +256,7 @@ class CategoricalLikelihood(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Mean level divided by L - 1."""
-        table = torch.softmax(parameters, self._axis).movedim(self._axis, -1)
-        return table @ torch.linspace(0.0, 1.0, self.levels, dtype=table.dtype, device=table.device)
+        return torch.softmax(parameters, self._axis).movedim(self._axis, -1) @ self.greys
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         """Levels, drawn from the tables."""
@@ -333,16 +267,36 @@ class CategoricalLikelihood(Likelihood):
     def check(self, x: Tensor) -> None:
         """Refuse anything but whole numbers in the range of the levels."""
         self._refuse_shape(x)
-        _refuse_levels(x, self.levels)
+        refuse_levels(x, self.levels)
 
 
-def _checked_levels(levels: int) -> int:
+def check_levels(levels: int) -> int:
+    """The number of levels itself, if there are at least two.
+
+    Args:
+        levels: number of levels.
+
+    Returns:
+        The same number.
+
+    Raises:
+        ValueError: if there are fewer than two.
+    """
     if levels < 2:
         raise ValueError(f"levels: expected at least 2, got {levels}")
     return levels
 
 
-def _refuse_levels(x: Tensor, levels: int) -> None:
+def refuse_levels(x: Tensor, levels: int) -> None:
+    """Refuse data that are no levels.
+
+    Args:
+        x: the data.
+        levels: number of levels.
+
+    Raises:
+        ValueError: if a value is not a whole number in the range.
+    """
     if bool(((x < 0) | (x > levels - 1) | (x != x.round())).any()):
         raise ValueError(
             f"x: expected whole numbers from 0 to {levels - 1}; multiply grey values by {levels - 1}"

@@ -19,10 +19,10 @@ from agm.latent.decoders import (
     HALF_LOG_TWO_PI,
     BernoulliLikelihood,
     CategoricalLikelihood,
-    DiscretisedGaussianLikelihood,
     GaussianLikelihood,
     Likelihood,
 )
+from agm.latent.discretised import DiscretisedGaussianLikelihood
 from agm.latent.networks import ConvDecoder, conv_encoder, mlp_decoder, mlp_encoder
 
 
