@@ -187,7 +187,9 @@ class _Emitter:
             pairs |= {"width": str(round(width)), "height": str(round(height))}
         elif width:
             pairs["width"] = f"{min(100.0, 100 * width / 96 / FULL_WIDTH):.4g}%"
-        return [f"![{caption}]({self.files}/{name}){_attributes(label, (), pairs)}"]
+        painted = self.target == "html" and form == "image/svg+xml" and "<image" in content
+        classes = ("keep-colours",) if painted else ()  # a heat map must not be turned into its negative
+        return [f"![{caption}]({self.files}/{name}){_attributes(label, classes, pairs)}"]
 
 
 def fenced(text: str, info: str = "") -> list[str]:

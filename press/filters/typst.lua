@@ -195,6 +195,14 @@ local function with_numbers(text)
   end))
 end
 
+-- What a page of the site folds away, a page of paper counts: figure code and tests are read where they can be run
+local function folded(element, file)
+  local _, breaks = element.text:gsub("%s+$", ""):gsub("\n", "")
+  local arguments = string.format("%d", breaks + 1) .. (file and ", file: " .. quoted(file) or "")
+  if element.attributes.draws then arguments = arguments .. ", draws: " .. quoted(element.attributes.draws) end
+  return raw(anchor(element.identifier) .. identifiers(element) .. "#folded(" .. arguments .. ")")
+end
+
 local function code_block(element)
   if not element.attributes.output then element.text = with_numbers(element.text) end
   local text = quoted(broken((element.text:gsub("\t", "    "):gsub("%s+$", ""):gsub("^\n+", ""))))
@@ -203,6 +211,7 @@ local function code_block(element)
   end
   local language = element.classes:find_if(function(class) return class ~= "cell-code" and class ~= "numberLines" end)
   local file = element.attributes.file or element.attributes.filename
+  if element.attributes["code-fold"] == "true" then return folded(element, file) end
   local arguments = { text, "lang: " .. (language and quoted(language) or "none") }
   if file then arguments[#arguments + 1] = "file: " .. quoted(file) end
   return raw(anchor(element.identifier) .. identifiers(element) .. "#listing(" .. table.concat(arguments, ", ") .. ")")
@@ -283,6 +292,20 @@ local function div(element)
   return element.content
 end
 
+-- Tell folded code what it draws, for the figure may float away from it
+local function entitle(cell)
+  local name
+  local function look(element)
+    local label = context.labels[element.identifier]
+    if label and not name and label.text:match("^%u") then name = label.text end
+  end
+  look(cell)
+  cell:walk({ Figure = look, Div = look })
+  for _, child in ipairs(cell.content) do
+    if name and child.t == "CodeBlock" then child.attributes.draws = name end
+  end
+end
+
 -- Before anything else: which figures may float (those in no box), which code blocks are the output of a cell
 local function prepare(blocks)
   for _, block in ipairs(blocks) do
@@ -294,6 +317,7 @@ local function prepare(blocks)
       for _, child in ipairs(block.content) do
         if child.t == "CodeBlock" and kind then child.attributes.output = kind end
       end
+      if block.classes:includes("cell") then entitle(block) end
       prepare(block.content)
     end
   end

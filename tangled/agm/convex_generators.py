@@ -14,7 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agm.numerics import as_number, log_quotient, priced
+
 TensorFunction = Callable[[Tensor], Tensor]
+PairFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class ConvexGenerator:
         derivative_at_zero: f'(0), possibly minus infinity.
         conjugate_at_upper_end: f*(f'(infinity)), possibly infinite.
         symmetric: whether the divergence is symmetric in its arguments.
+        summand: q f(p / q) as a function of p, q and log p - log q that never forms the ratio; optional.
     """
 
     name: str
@@ -44,6 +48,7 @@ class ConvexGenerator:
     derivative_at_zero: float = -math.inf
     conjugate_at_upper_end: float = math.inf
     symmetric: bool = False
+    summand: PairFunction | None = None
 
     @property
     def derivative_at_one(self) -> float:
@@ -59,6 +64,32 @@ class ConvexGenerator:
         """f(t) - f'(1) (t - 1): the non-negative generator of the same divergence."""
         return self.function(t) - self.derivative_at_one * (t - 1)  # @eq-fd-affine
 
+    def perspective(
+        self,
+        p: Float[Tensor, "*shape"],
+        q: Float[Tensor, "*shape"],
+        log_ratio: Float[Tensor, "*shape"] | None = None,
+    ) -> Float[Tensor, "*shape"]:
+        """q f(p / q) for positive p and q, elementwise.
+
+        Args:
+            p: positive numbers.
+            q: positive numbers of the same shape.
+            log_ratio: log p - log q, if it is known more precisely than p and q.
+
+        Returns:
+            The summands of the divergence. Without ``summand``, a ratio at which f is no longer finite in
+            floating point gives the limit: p f'(infinity) for large ratios, q f(0) for small ones.
+        """
+        if self.summand is not None:
+            return self.summand(p, q, log_quotient(p, q) if log_ratio is None else log_ratio)
+        with torch.no_grad():
+            usable = torch.isfinite(self.function(p / q))
+        safe_p, safe_q = torch.where(usable, p, 1.0), torch.where(usable, q, 1.0)
+        inside = torch.where(usable, safe_q * self.function(safe_p / safe_q), 0.0)
+        large = priced(p, ~usable & (p > q), self.slope_at_infinity)
+        return inside + large + priced(q, ~usable & (p <= q), self.value_at_zero)
+
     def conjugate(self, y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Convex conjugate f*(y) = sup over t >= 0 of t y - f(t), on the whole line.
 
@@ -66,8 +97,13 @@ class ConvexGenerator:
             y: slopes, any shape.
 
         Returns:
-            f*(y); plus infinity above f'(infinity), the constant -f(0) below f'(0).
+            f*(y); plus infinity above f'(infinity) and at nan, the constant -f(0) below f'(0).
+
+        Raises:
+            ValueError: if the slopes are not floating-point numbers.
         """
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            raise ValueError(f"slopes: expected a floating-point tensor, got {getattr(y, 'dtype', type(y))}")
         # @eq-fd-conjugate
         inside = (y > self.derivative_at_zero) & (y < self.slope_at_infinity)
         safe = torch.where(inside, y, torch.full_like(y, self.derivative_at_one))
@@ -82,6 +118,11 @@ def _half_log_ratio(t: Tensor) -> Tensor:
     return 0.5 * (math.log(2.0) + torch.log(t) - torch.log1p(t))
 
 
+def _jensen_shannon_summand(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:
+    middle = 0.5 * p + 0.5 * q
+    return 0.5 * (p * torch.log(p / middle) + q * torch.log(q / middle))
+
+
 GENERATORS: dict[str, ConvexGenerator] = {
     generator.name: generator
     for generator in (
@@ -93,6 +134,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             conjugate_inside=lambda y: torch.exp(y - 1),  # @eq-fd-kl-conjugate
             value_at_zero=0.0,
             slope_at_infinity=math.inf,
+            summand=lambda p, q, log_ratio: p * log_ratio,
         ),
         ConvexGenerator(
             name="reverse_kl",
@@ -102,16 +144,21 @@ GENERATORS: dict[str, ConvexGenerator] = {
             conjugate_inside=lambda y: -1 - torch.log(-y),
             value_at_zero=math.inf,
             slope_at_infinity=0.0,
+            summand=lambda p, q, log_ratio: -q * log_ratio,
         ),
         ConvexGenerator(
             name="jensen_shannon",
             function=lambda t: t * _half_log_ratio(t) - 0.5 * (torch.log1p(t) - math.log(2.0)),
             derivative=_half_log_ratio,
             second_derivative=lambda t: 0.5 / (t * (1 + t)),
-            conjugate_inside=lambda y: -0.5 * torch.log(2 - torch.exp(2 * y)),  # @eq-fd-js-conjugate
+            # @eq-fd-js-conjugate, with a factor 2 taken out of the logarithm: exact up to the end
+            conjugate_inside=lambda y: (
+                -0.5 * (math.log(2.0) + torch.log(-torch.expm1(2 * y - math.log(2.0))))
+            ),
             value_at_zero=0.5 * math.log(2.0),
             slope_at_infinity=0.5 * math.log(2.0),
             symmetric=True,
+            summand=_jensen_shannon_summand,
         ),
         ConvexGenerator(
             name="squared_hellinger",
@@ -122,6 +169,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             value_at_zero=0.5,
             slope_at_infinity=0.5,
             symmetric=True,
+            summand=lambda p, q, log_ratio: 0.5 * (torch.sqrt(p) - torch.sqrt(q)) ** 2,
         ),
         ConvexGenerator(
             name="pearson",
@@ -132,6 +180,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             value_at_zero=1.0,
             slope_at_infinity=math.inf,
             derivative_at_zero=-2.0,
+            summand=lambda p, q, log_ratio: (p - q) * ((p - q) / q),
         ),
         ConvexGenerator(
             name="neyman",
@@ -142,6 +191,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             value_at_zero=math.inf,
             slope_at_infinity=1.0,
             conjugate_at_upper_end=2.0,
+            summand=lambda p, q, log_ratio: (p - q) * ((p - q) / p),
         ),
         ConvexGenerator(
             name="le_cam",
@@ -154,6 +204,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             derivative_at_zero=-1.5,
             conjugate_at_upper_end=1.5,
             symmetric=True,
+            summand=lambda p, q, log_ratio: 0.5 * (p - q) * ((p - q) / (p + q)),
         ),
         ConvexGenerator(
             name="total_variation",
@@ -166,6 +217,7 @@ GENERATORS: dict[str, ConvexGenerator] = {
             derivative_at_zero=-0.5,
             conjugate_at_upper_end=0.5,
             symmetric=True,
+            summand=lambda p, q, log_ratio: 0.5 * torch.abs(p - q),
         ),
     )
 }
@@ -177,6 +229,17 @@ def _box_cox(log_t: Tensor, exponent: float) -> Tensor:
     return log_t if exponent == 0 else torch.expm1(exponent * log_t) / exponent
 
 
+def _weighted_box_cox(weight: Tensor, log_t: Tensor, exponent: float) -> Tensor:
+    """weight * (t ** exponent - 1) / exponent; the power may overflow if the product does not."""
+    if exponent == 0:
+        return weight * log_t
+    scaled = exponent * log_t
+    near = scaled < 1
+    log_weight = torch.log(weight.clamp(min=torch.finfo(weight.dtype).tiny))
+    product = torch.exp(log_weight + torch.where(near, 0.0, scaled)) - weight
+    return torch.where(near, weight * torch.expm1(torch.where(near, scaled, 0.0)), product) / exponent
+
+
 def alpha_generator(order: float) -> ConvexGenerator:
     """Generator of the alpha-divergence: f(1) = f'(1) = 0 and f''(t) = t ** (order - 2).
 
@@ -185,7 +248,14 @@ def alpha_generator(order: float) -> ConvexGenerator:
 
     Returns:
         The generator; its adjoint is ``alpha_generator(1 - order)``.
+
+    Raises:
+        TypeError: if the order is not a number.
+        ValueError: if the order is not finite.
     """
+    order = as_number(order, "order")
+    if not math.isfinite(order):
+        raise ValueError(f"order must be finite, got {order}; Rényi divergences have an order infinity")
 
     def function(t: Tensor) -> Tensor:
         log_t = torch.log(t)
@@ -194,6 +264,14 @@ def alpha_generator(order: float) -> ConvexGenerator:
     def conjugate_inside(y: Tensor) -> Tensor:
         log_t = y if order == 1 else torch.log1p((order - 1) * y) / (order - 1)
         return _box_cox(log_t, order)
+
+    def summand(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:
+        if 0 < order < 1:  # if p and q were clamped and the ratio was not, their powers must still agree
+            own = torch.log(p) - torch.log(q)
+            log_ratio = torch.where((log_ratio - own).abs() < 1, log_ratio, own)
+        if order >= 0.5:
+            return (_weighted_box_cox(p, log_ratio, order - 1) - (p - q)) / order  # @eq-fd-alpha-summand
+        return (_weighted_box_cox(q, -log_ratio, -order) - (q - p)) / (1 - order)
 
     return ConvexGenerator(
         name=f"alpha({order:g})",
@@ -206,6 +284,7 @@ def alpha_generator(order: float) -> ConvexGenerator:
         derivative_at_zero=1 / (1 - order) if order > 1 else -math.inf,
         conjugate_at_upper_end=-1 / order if order < 0 else math.inf,
         symmetric=order == 0.5,
+        summand=summand,
     )
 
 
@@ -213,10 +292,13 @@ def get_generator(divergence: str | ConvexGenerator) -> ConvexGenerator:
     """The generator itself, or the registered one of that name.
 
     Raises:
+        TypeError: if it is neither a generator nor a name.
         ValueError: if the name is unknown; the message lists the known names.
     """
     if isinstance(divergence, ConvexGenerator):
         return divergence
+    if not isinstance(divergence, str):
+        raise TypeError(f"divergence: expected a name or a ConvexGenerator, got {type(divergence).__name__}")
     if divergence not in GENERATORS:
         raise ValueError(f"unknown divergence {divergence!r}; choose one of {', '.join(GENERATORS)}")
     return GENERATORS[divergence]

@@ -24,6 +24,8 @@ class Critic(nn.Module):
     def __init__(self, in_features: int, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
         sizes = [in_features, *hidden]
+        if min(sizes) < 1:
+            raise ValueError(f"layers need at least one unit, got {in_features} features and widths {hidden}")
         layers: list[nn.Module] = [nn.Flatten()]
         for wide, narrow in itertools.pairwise(sizes):
             layers += [nn.Linear(wide, narrow), nn.SiLU()]
@@ -31,6 +33,9 @@ class Critic(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         """Logits v(x)."""
+        features = self.layers[1].in_features
+        if x.ndim < 2 or math.prod(x.shape[1:]) != features:
+            raise ValueError(f"expected a batch of examples with {features} numbers, got {tuple(x.shape)}")
         return self.layers(x).squeeze(-1)
 
 
@@ -56,6 +61,14 @@ class CriticTraining:
     evaluate_every: int = 25
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("batch_size", 2), ("weight_decay", 0), ("evaluate_every", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("learning_rate", "largest_gradient"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
 
 class Progress(NamedTuple):
     """Bounds on all training and all validation data after some steps."""
@@ -63,6 +76,54 @@ class Progress(NamedTuple):
     step: int
     training: float
     validation: float
+
+
+def _check_samples(least: int, *samples: Tensor) -> None:
+    """Refuse samples that are no tensors (n, ...) of one example shape and one type, or too small."""
+    for sample in samples:
+        if not isinstance(sample, Tensor):
+            raise TypeError(f"expected tensors of examples, got {type(sample).__name__}")
+    kinds = {(sample.shape[1:], sample.dtype) for sample in samples}
+    if len(kinds) > 1 or min(sample.ndim and len(sample) for sample in samples) < least:
+        found = ", ".join(f"{sample.dtype} {tuple(sample.shape)}" for sample in samples)
+        raise ValueError(f"expected samples of at least {least} examples of one shape and type, got {found}")
+
+
+def _logits(critic: nn.Module, examples: Tensor) -> Tensor:
+    logits = critic(examples)
+    if logits.shape != examples.shape[:1]:
+        shapes = f"{tuple(logits.shape)} for {len(examples)} examples"
+        raise ValueError(f"the critic must return one logit per example, got shape {shapes}")
+    return logits
+
+
+def evaluate_critic(
+    critic: nn.Module,
+    sample_p: Float[Tensor, "n ..."],
+    sample_q: Float[Tensor, "m ..."],
+    divergence: str | ConvexGenerator | OutputActivation = "jensen_shannon",
+) -> Bound:
+    """The bound that a critic certifies on two samples, without gradients and in evaluation mode.
+
+    Args:
+        critic: network from a batch of examples to one logit each; its mode is restored.
+        sample_p: draws of p that the critic was not trained on.
+        sample_q: draws of q, likewise.
+        divergence: a registered name, a generator or an activation.
+
+    Returns:
+        The bound, its terms and its standard error.
+
+    Raises:
+        ValueError: if the critic does not return one logit per example, or the name is unknown.
+    """
+    was_training = critic.training
+    critic.eval()
+    try:
+        with torch.no_grad():
+            return logit_bound(_logits(critic, sample_p), _logits(critic, sample_q), divergence)
+    finally:
+        critic.train(was_training)
 
 
 def train_critic(
@@ -85,40 +146,44 @@ def train_critic(
         The bounds on training and validation data along the way, from step 0 on.
 
     Raises:
-        FloatingPointError: if the bound stops being finite.
+        TypeError: if the samples are no tensors.
+        ValueError: if they do not fit together, or the critic does not return one logit per example.
+        FloatingPointError: if the bound stops being finite; the critic is at its best until then.
     """
     activation = get_activation(divergence)
+    _check_samples(2, *training, *validation)
+    was_training = critic.training
     optimiser = torch.optim.AdamW(
         critic.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     batches = torch.Generator().manual_seed(settings.seed)
     best, best_weights, history = -math.inf, copy.deepcopy(critic.state_dict()), []
-
-    def whole(sample: tuple[Tensor, Tensor]) -> float:
-        with torch.no_grad():
-            return logit_bound(critic(sample[0]), critic(sample[1]), activation).value.item()
-
     for step in range(settings.steps + 1):
         if step % settings.evaluate_every == 0 or step == settings.steps:
-            history.append(Progress(step, whole(training), whole(validation)))
+            bounds = (evaluate_critic(critic, *part, activation) for part in (training, validation))
+            history.append(Progress(step, *(bound.value.item() for bound in bounds)))
             if history[-1].validation > best:
                 best, best_weights = history[-1].validation, copy.deepcopy(critic.state_dict())
         if step == settings.steps:
             break
+        critic.train()
         batch_p, batch_q = (
             x[torch.randint(len(x), (min(settings.batch_size, len(x)),), generator=batches)] for x in training
         )
-        loss = -logit_bound(critic(batch_p), critic(batch_q), activation).value
+        loss = -logit_bound(_logits(critic, batch_p), _logits(critic, batch_q), activation).value
         if not bool(torch.isfinite(loss)):
+            critic.load_state_dict(best_weights)
+            advice = "lower the learning rate or choose a divergence whose bound does not grow exponentially"
             raise FloatingPointError(
                 f"the {activation.generator.name} bound is {-loss.item()} at step {step}; "
-                "lower the learning rate or choose a divergence whose bound does not grow exponentially"
+                + (advice if step else "look for nan or infinity in the data and in the critic's weights")
             )
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(critic.parameters(), settings.largest_gradient)
         optimiser.step()
     critic.load_state_dict(best_weights)
+    critic.train(was_training)
     return history
 
 
@@ -153,20 +218,20 @@ def estimate_divergence(
         training half, biased upwards; the history; the critic.
 
     Raises:
-        ValueError: if there are fewer than eight draws, or examples of different shapes.
+        TypeError: if the samples are no tensors.
+        ValueError: if there are fewer than eight draws, examples of different shapes or types, or integers
+            without a critic that reads them.
+        FloatingPointError: if the bound stops being finite.
     """
-    if min(len(sample_p), len(sample_q)) < 8 or sample_p.shape[1:] != sample_q.shape[1:]:
-        shapes = f"{tuple(sample_p.shape)} and {tuple(sample_q.shape)}"
-        raise ValueError(f"expected two samples of at least 8 examples of one shape, got {shapes}")
+    _check_samples(8, sample_p, sample_q)
     if critic is None:
+        if not sample_p.is_floating_point():
+            raise ValueError(f"the default critic needs floating-point examples, got {sample_p.dtype}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             critic = Critic(sample_p[0].numel()).to(sample_p)
     parts = [x.tensor_split((len(x) // 2, 3 * len(x) // 4)) for x in (sample_p, sample_q)]
-    training, validation, held_out = zip(*parts, strict=True)
+    training, validation, held_out = ((x, y) for x, y in zip(*parts, strict=True))
     history = train_critic(critic, training, validation, divergence, settings)
-    with torch.no_grad():
-        on_held_out, on_training = (
-            logit_bound(critic(x), critic(y), divergence) for x, y in (held_out, training)
-        )
+    on_held_out, on_training = (evaluate_critic(critic, *part, divergence) for part in (held_out, training))
     return DivergenceEstimate(on_held_out, on_training, history, critic)

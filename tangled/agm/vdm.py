@@ -16,7 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from agm.convex_generators import GENERATORS, ConvexGenerator, TensorFunction, get_generator
+from agm.convex_generators import (
+    GENERATORS,
+    ConvexGenerator,
+    TensorFunction,
+    alpha_generator,
+    get_generator,
+)
+from agm.divergences import check_distributions
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,20 @@ class OutputActivation:
     conjugate: TensorFunction
 
 
+def _in_double(formula: TensorFunction) -> TensorFunction:
+    """The formula of t = exp v, evaluated in float64 and rounded once: t f'(t) - f(t) cancels for large t."""
+    return lambda v: formula(torch.exp(v.double())).to(v.dtype)
+
+
 def canonical_activation(generator: ConvexGenerator) -> OutputActivation:
-    """The activation g_f(v) = f'(exp v) of any differentiable generator, for instance of the alpha-family.
+    """The activation g_f(v) = f'(exp v) of any differentiable generator.
 
     Args:
         generator: a generator without kinks.
 
     Returns:
-        The activation; prefer ``get_activation`` where the registry has one, it is stable for large |v|.
+        The activation. It composes f, f' and the exponential in float64, so that it fails for |v| beyond
+        about 30; prefer ``get_activation`` where the registry has the divergence, and ``alpha_activation``.
 
     Raises:
         ValueError: if the generator has a kink, so that f' jumps and passes no gradient on.
@@ -49,11 +62,27 @@ def canonical_activation(generator: ConvexGenerator) -> OutputActivation:
     if generator.second_derivative is None:
         raise ValueError(f"{generator.name} has a kink and no canonical activation; write one by hand")
 
-    def conjugate(v: Tensor) -> Tensor:
-        t = torch.exp(v)
+    def conjugate(t: Tensor) -> Tensor:
         return t * generator.derivative(t) - generator.function(t)  # @eq-fd-conjugate-tangent
 
-    return OutputActivation(generator, lambda v: generator.derivative(torch.exp(v)), conjugate)
+    return OutputActivation(generator, _in_double(generator.derivative), _in_double(conjugate))
+
+
+def alpha_activation(order: float) -> OutputActivation:
+    """The activation of the alpha-divergence, fused: accurate for all logits.
+
+    Args:
+        order: alpha, any real number; 1 gives KL, 0 reverse KL (both in centred form).
+
+    Returns:
+        The activation of ``alpha_generator(order)``.
+    """
+
+    def power(exponent: float) -> TensorFunction:
+        """(exp(exponent v) - 1) / exponent, and its limit v."""
+        return lambda v: v if exponent == 0 else torch.expm1(exponent * v) / exponent
+
+    return OutputActivation(alpha_generator(order), power(order - 1), power(order))
 
 
 # book/01-foundations/03-variational-divergence-minimisation.qmd § Output activations
@@ -109,12 +138,26 @@ class Bound(NamedTuple):
     standard_error: Tensor
 
 
-def _sample_bound(terms_p: Tensor, terms_q: Tensor) -> Bound:
-    n, m = terms_p.shape[-1], terms_q.shape[-1]
+def _check_draws(at_p: Tensor, at_q: Tensor) -> None:
+    """Refuse values at draws that are not float tensors (*batch, draws), or do not fit together."""
+    for name, values in (("p", at_p), ("q", at_q)):
+        if not isinstance(values, Tensor):
+            raise TypeError(f"draws of {name}: expected a tensor of values, got {type(values).__name__}")
+        if values.ndim == 0 or not values.is_floating_point():
+            found = f"{values.dtype} of shape {tuple(values.shape)}"
+            raise ValueError(f"draws of {name}: expected floating-point values (*batch, draws), got {found}")
+    n, m = at_p.shape[-1], at_q.shape[-1]
     if n < 2 or m < 2:
         raise ValueError(f"a bound needs at least two draws of each distribution, got {n} of p and {m} of q")
+    if at_p.shape[:-1] != at_q.shape[:-1]:
+        shapes = f"{tuple(at_p.shape)} and {tuple(at_q.shape)}"
+        raise ValueError(f"the batch axes of p and q differ, got {shapes}; expand one of them")
+
+
+def _sample_bound(terms_p: Tensor, terms_q: Tensor) -> Bound:
     on_p, on_q = terms_p.mean(-1), terms_q.mean(-1)
-    error = torch.sqrt(terms_p.var(-1) / n + terms_q.var(-1) / m)  # @eq-vd-variance
+    # @eq-vd-variance
+    error = torch.sqrt(terms_p.var(-1) / terms_p.shape[-1] + terms_q.var(-1) / terms_q.shape[-1])
     return Bound(on_p - on_q, on_p, on_q, error)
 
 
@@ -131,15 +174,20 @@ def critic_bound(
         divergence: a registered name or a generator.
 
     Returns:
-        The bound, its terms and its standard error; the error is nan where the value is minus infinity.
+        The bound, its terms and its standard error; the error is nan where the value is minus infinity. A
+        critic that is nan, or so infinite that it would certify an infinite divergence, certifies nothing.
 
     Raises:
-        ValueError: if a sample has fewer than two draws, or the name is unknown.
+        TypeError: if the values are no tensors.
+        ValueError: if they are not floating-point, of unequal batch axes, fewer than two draws of a
+            distribution, or the name is unknown.
     """
     generator = get_generator(divergence)
-    legal = critic_p <= generator.slope_at_infinity  # false for nan, too
-    # @eq-vd-bound
-    return _sample_bound(torch.where(legal, critic_p, -math.inf), generator.conjugate(critic_q))
+    _check_draws(critic_p, critic_q)
+    legal = (critic_p <= generator.slope_at_infinity) & (critic_p < math.inf)  # false for nan, too
+    price = generator.conjugate(critic_q)
+    price = price.masked_fill(price == -math.inf, math.inf)
+    return _sample_bound(torch.where(legal, critic_p, -math.inf), price)  # @eq-vd-bound
 
 
 def logit_bound(
@@ -158,9 +206,12 @@ def logit_bound(
         The bound, its terms and its standard error.
 
     Raises:
-        ValueError: if a sample has fewer than two draws, or the name is unknown.
+        TypeError: if the logits are no tensors.
+        ValueError: if they are not floating-point, of unequal batch axes, fewer than two draws of a
+            distribution, or the name is unknown.
     """
     activation = get_activation(divergence)
+    _check_draws(logits_p, logits_q)
     # @eq-vd-logit-objective
     return _sample_bound(activation.critic(logits_p), activation.conjugate(logits_q))
 
@@ -176,12 +227,17 @@ def donsker_varadhan_bound(critic_p: Float[Tensor, "*batch n"], critic_q: Float[
         The bound, its terms, and a standard error by the delta method.
 
     Raises:
-        ValueError: if a sample has fewer than two draws.
+        TypeError: if the values are no tensors.
+        ValueError: if they are not floating-point, of unequal batch axes, or fewer than two draws of a
+            distribution.
     """
-    m = critic_q.shape[-1]
-    log_mean = torch.logsumexp(critic_q, -1) - math.log(m)
-    plain = _sample_bound(critic_p, torch.exp(critic_q - log_mean.unsqueeze(-1)))
-    return Bound(plain.on_p - log_mean, plain.on_p, log_mean, plain.standard_error)  # @eq-vd-donsker-varadhan
+    _check_draws(critic_p, critic_q)
+    on_p = torch.where(critic_p < math.inf, critic_p, -math.inf)  # nan and infinity certify nothing
+    on_q = torch.where(critic_q < math.inf, critic_q, math.inf)
+    log_mean = torch.logsumexp(on_q, -1) - math.log(on_q.shape[-1])
+    plain = _sample_bound(on_p, torch.exp(on_q - log_mean.unsqueeze(-1)))
+    value = torch.where(plain.on_p > -math.inf, plain.on_p - log_mean, -math.inf)  # @eq-vd-donsker-varadhan
+    return Bound(value, plain.on_p, log_mean, plain.standard_error)
 
 
 def optimal_critic(
@@ -197,13 +253,27 @@ def optimal_critic(
         divergence: a registered name or a generator.
 
     Returns:
-        The optimal critic, possibly infinite; f'(1) where both vanish.
+        The optimal critic, possibly infinite; f'(1) where both vanish. Where both are positive it is finite,
+        and rounding stops short of an end of the domain at which f* is infinite.
+
+    Raises:
+        TypeError: if the probabilities are no tensors.
+        ValueError: if they are not floating-point, finite and non-negative, or the name is unknown.
     """
     generator = get_generator(divergence)
+    for label, values in (("p", p), ("q", q)):
+        if not isinstance(values, Tensor):
+            raise TypeError(f"{label}: expected a tensor of probabilities, got {type(values).__name__}")
+        if not values.is_floating_point() or not bool(((values >= 0) & (values < math.inf)).all()):
+            raise ValueError(f"{label}: probabilities must be floating-point, finite and non-negative")
     p, q = torch.broadcast_tensors(p, q)
     both = (p > 0) & (q > 0)
-    # @eq-vd-optimal-critic
-    critic = generator.derivative(torch.where(both, p, 1.0) / torch.where(both, q, 1.0))
+    ratio = torch.where(both, p, 1.0).double() / torch.where(both, q, 1.0).double()
+    critic = generator.derivative(ratio.clamp(max=torch.finfo(ratio.dtype).max))  # @eq-vd-optimal-critic
+    limits, end = torch.finfo(torch.result_type(p, q)), generator.slope_at_infinity
+    if math.isfinite(end) and math.isinf(generator.conjugate_at_upper_end):
+        critic = critic.clamp(max=end - 4 * limits.eps * abs(end) - limits.tiny)
+    critic = critic.clamp(limits.min, limits.max).to(torch.result_type(p, q))
     critic = critic.masked_fill((p <= 0) & (q > 0), generator.derivative_at_zero)
     return critic.masked_fill((p > 0) & (q <= 0), generator.slope_at_infinity)
 
@@ -224,9 +294,26 @@ def finite_bound(
 
     Returns:
         The bounds, at most the divergences; equal to them for ``optimal_critic(p, q, divergence)``.
+
+    Raises:
+        TypeError: if the critic is no tensor.
+        ValueError: if ``p`` or ``q`` is not a distribution, if the critic does not have one floating-point
+            value for each point, or the name is unknown.
     """
     generator = get_generator(divergence)
-    legal = torch.where(critic <= generator.slope_at_infinity, critic, -math.inf)
-    on_p = torch.where(p > 0, p * legal, 0.0)
-    on_q = torch.where(q > 0, q * generator.conjugate(critic), 0.0)
-    return (on_p - on_q).sum(-1)  # @eq-vd-objective
+    check_distributions(p=p, q=q)
+    if not isinstance(critic, Tensor):
+        raise TypeError(f"critic: expected a tensor of values, got {type(critic).__name__}")
+    if not critic.is_floating_point() or critic.shape[-1:] != p.shape[-1:]:
+        found = f"{critic.dtype} of shape {tuple(critic.shape)}"
+        raise ValueError(f"critic: expected floating-point values (..., {p.shape[-1]}), got {found}")
+    on_p, on_q = p > 0, q > 0
+    above = ~(critic <= generator.slope_at_infinity)  # true for nan, too
+    # In float32 f* overflows where q(x) f*(T(x)) is small, and the end of the domain is rounded.
+    values = critic.double().clamp(max=generator.slope_at_infinity)
+    conjugate = generator.conjugate(values)
+    ruinous = on_p & (above | (critic == -math.inf)) | on_q & (above | ~(conjugate < math.inf))
+    gains = p * torch.where(on_p & ~ruinous, values, 0.0)
+    prices = q * torch.where(on_q & ~ruinous, conjugate, 0.0)
+    total = (gains - prices).sum(-1).to(torch.promote_types(torch.result_type(p, q), critic.dtype))
+    return torch.where(ruinous.any(-1), -math.inf, total)  # @eq-vd-objective

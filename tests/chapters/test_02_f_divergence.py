@@ -5,6 +5,7 @@ from __future__ import annotations
 # book/01-foundations/02-f-divergence.qmd § Tests
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -249,6 +250,17 @@ def test_renyi_orders_limits_and_derivative() -> None:
     assert renyi_divergence(p, p.roll(0), 0.5).item() == pytest.approx(0, abs=1e-12)
 
 
+def test_renyi_with_zeros_grows_to_infinity_at_order_one() -> None:
+    p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]).double(), torch.tensor([0.4, 0.0, 0.1, 0.5]).double()
+    orders = (0.0, 0.2, 0.49, 0.5, 0.9, 0.999, 1 - 1e-9, 1.0, 2.0)
+    values = torch.stack([renyi_divergence(p, q, order) for order in orders])
+    assert (values[1:] >= values[:-1]).all() and values[-3] > 1e8 and values[-2:].isinf().all()
+    order, step, both = 0.6, 1e-5, (p > 0) & (q > 0)
+    slope = (renyi_divergence(p, q, order + step) - renyi_divergence(p, q, order - step)) / (2 * step)
+    tilted = torch.softmax(order * torch.log(p[both]) + (1 - order) * torch.log(q[both]), -1)
+    torch.testing.assert_close(slope, kl(tilted, p[both]) / (1 - order) ** 2)  # @eq-fd-renyi-derivative
+
+
 def test_gaussian_closed_forms_against_quadrature() -> None:
     x = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
     step = 60 / 60_000
@@ -369,6 +381,30 @@ def test_monte_carlo_is_unbiased(drawn_from: str) -> None:
         torch.testing.assert_close((weights * terms).sum(), f_divergence(p, q, name))
 
 
+def test_draws_miss_what_they_cannot_reach() -> None:
+    p, q = torch.tensor([0.75, 0.25, 0.0]).double(), torch.tensor([0.25, 0.25, 0.5]).double()
+    draws = torch.log(p / q)[[0, 0, 0, 1]]  # p itself, as a sample
+    for name, price in (("kl", 0.0), ("jensen_shannon", math.log(2) / 2), ("pearson", 1.0)):
+        generator = get_generator(name)
+        for centred, missing in ((False, price), (True, price + generator.derivative_at_one)):
+            found = monte_carlo(draws, name, drawn_from="p", centred=centred).value
+            torch.testing.assert_close(found, f_divergence(p, q, name) - missing * q[2])  # @eq-fd-missing
+
+
+@pytest.mark.parametrize("generator", ALL, **by_name)
+def test_perspective_needs_no_ratio(generator) -> None:
+    plain = replace(generator, summand=None)
+    torch.testing.assert_close(generator.perspective(P, Q), plain.perspective(P, Q), rtol=1e-9, atol=1e-12)
+    p, q = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1e-30])
+    for first, second, price in ((p, q, generator.slope_at_infinity), (q, p, generator.value_at_zero)):
+        value = f_divergence(first, second, plain)
+        assert value > 0 and (math.isinf(price) or torch.isfinite(value))
+        for tensor in (first, second):
+            tensor.requires_grad_()
+        gradients = torch.autograd.grad(f_divergence(first, second, generator), (first, second))
+        assert not any(gradient.isnan().any() for gradient in gradients)
+
+
 def test_shapes_broadcast() -> None:
     assert f_divergence(P[:5, None], Q[None, :7], "kl").shape == (5, 7)
     assert f_divergence(P[0], Q[0]).shape == ()
@@ -409,8 +445,39 @@ def test_shapes_broadcast() -> None:
         (lambda: jackknife(torch.tensor([3, 4]), torch.tensor([3, 4]), "kl"), "pseudo_count"),
         (lambda: jackknife(torch.tensor([1, 0]), torch.tensor([3, 4]), "le_cam"), "two observations"),
         (lambda: monte_carlo(torch.zeros(3), drawn_from="r"), "drawn_from"),
+        (lambda: monte_carlo(torch.zeros(1)), "at least two"),
+        (lambda: monte_carlo(torch.tensor([0.0, math.inf])), "vanishes at one of its own draws"),
+        (lambda: frequencies(torch.tensor([1.0, math.nan])), "finite, non-negative"),
+        (lambda: frequencies(torch.tensor([1, 2]), -1.0), "pseudo_count"),
+        (lambda: jackknife(torch.tensor([1.5, 2.0]), torch.tensor([1, 2]), "le_cam"), "whole numbers"),
+        (lambda: f_divergence(P[:3], Q[:4]), "batch shapes .* do not broadcast"),
+        (lambda: alpha_generator(math.nan), "order must be finite"),
+        (lambda: get_generator("kl").conjugate(torch.tensor([1])), "floating-point"),
+        (lambda: gaussian_kl(torch.zeros(3), torch.eye(2), torch.zeros(2), torch.eye(2)), "one d"),
+        (
+            lambda: gaussian_kl(
+                torch.zeros(2), torch.tensor([[1.0, 0.5], [0.0, 1.0]]), torch.zeros(2), torch.eye(2)
+            ),
+            "covariance_p: not symmetric",
+        ),
     ],
 )
 def test_bad_input_gives_a_clear_error(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: f_divergence([0.5, 0.5], [0.5, 0.5]),
+        lambda: f_divergence(P, Q, ["kl"]),
+        lambda: renyi_divergence(P, Q, "two"),
+        lambda: gaussian_kl([0.0], [[1.0]], [0.0], [[1.0]]),
+        lambda: frequencies([3, 4]),
+        lambda: monte_carlo([0.1, 0.2]),
+    ],
+)
+def test_wrong_types_are_named(call) -> None:
+    with pytest.raises(TypeError, match="expected"):
         call()

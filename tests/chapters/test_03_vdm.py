@@ -8,11 +8,12 @@ import math
 import pytest
 import torch
 from agm.convex_generators import GENERATORS, ConvexGenerator, alpha_generator
-from agm.critics import Critic, CriticTraining, estimate_divergence, train_critic
+from agm.critics import Critic, CriticTraining, estimate_divergence, evaluate_critic, train_critic
 from agm.divergences import f_divergence
 from agm.vdm import (
     ACTIVATIONS,
     OutputActivation,
+    alpha_activation,
     canonical_activation,
     critic_bound,
     donsker_varadhan_bound,
@@ -62,6 +63,16 @@ def test_activation_is_the_slope_at_the_exponential(generator: ConvexGenerator) 
         assert (critic.diff() > 0).all()
 
 
+@pytest.mark.parametrize("order", ALPHAS)
+def test_activation_of_the_alpha_family(order: float) -> None:
+    v = torch.linspace(-4, 4, 81, dtype=torch.float64)
+    fused, composed = alpha_activation(order), canonical_activation(alpha_generator(order))
+    torch.testing.assert_close(fused.critic(v), composed.critic(v))
+    torch.testing.assert_close(fused.conjugate(v), composed.conjugate(v), rtol=1e-8, atol=1e-10)
+    far = torch.tensor([-40.0, 40.0])
+    assert torch.isfinite(fused.critic(far) - fused.conjugate(far)).all()
+
+
 def test_total_variation_has_a_smooth_activation_with_its_range() -> None:
     activation, v = ACTIVATIONS["total_variation"], torch.linspace(-60, 60, 241, dtype=torch.float64)
     critic = activation.critic(v)
@@ -90,6 +101,34 @@ def test_bound_equals_divergence_at_the_optimal_critic(generator: ConvexGenerato
     ).double()
     with_zeros = finite_bound(p, q, optimal_critic(p, q, generator), generator)
     torch.testing.assert_close(with_zeros, f_divergence(p, q, generator))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("generator", ALL, **by_name)
+def test_extreme_probabilities_keep_the_optimal_critic_legal(
+    generator: ConvexGenerator, dtype: torch.dtype
+) -> None:
+    draws = torch.Generator().manual_seed(12)
+    p, q = torch.softmax(20 * torch.randn(2, 300, 4, generator=draws), -1).to(dtype)
+    scores = finite_bound(p, q, optimal_critic(p, q, generator), generator).double()
+    truth = f_divergence(p.double(), q.double(), generator)
+    assert not scores.isnan().any()
+    assert (scores <= truth * (1 + 1e-5) + 1e-6).all()
+    tame = (truth < 100) & (p > 1e-36).all(-1)  # beyond, the critic is out of the range of float32
+    torch.testing.assert_close(scores[tame], truth[tame], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("generator", ALL, **by_name)
+def test_gradients_of_the_exact_bound_are_finite_where_probabilities_vanish(
+    generator: ConvexGenerator,
+) -> None:
+    p = torch.tensor([0.5, 0.3, 0.2, 0.0]).double().requires_grad_()
+    q = torch.tensor([0.2, 0.3, 0.5, 0.0]).double().requires_grad_()
+    critic = optimal_critic(p.detach(), q.detach(), generator)
+    critic[3] = -math.inf
+    critic.requires_grad_()
+    gradients = torch.autograd.grad(finite_bound(p, q, critic, generator), (p, q, critic))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("generator", ALL, **by_name)
@@ -127,10 +166,20 @@ def test_outside_its_domain_the_conjugate_pays_nothing(generator: ConvexGenerato
         assert (generator.conjugate(greedy) == math.inf).all()
 
 
-def test_a_nan_critic_certifies_nothing() -> None:
-    fine, broken = torch.zeros(3), torch.tensor([0.0, math.nan, 0.0])
-    for values in ((fine, broken), (broken, fine)):
-        assert critic_bound(*values, "kl").value.item() == -math.inf
+def test_a_critic_that_is_no_number_certifies_nothing() -> None:
+    fine = torch.full((3,), -1.0)
+    for value in (math.nan, math.inf):
+        broken = torch.tensor([-1.0, value, -1.0])
+        for values in ((fine, broken), (broken, fine)):
+            assert critic_bound(*values, "kl").value.item() == -math.inf
+            assert donsker_varadhan_bound(*values).value.item() == -math.inf
+    overflown = torch.tensor([-1.0, -math.inf, -1.0])  # the price of reverse KL there is minus infinity
+    assert critic_bound(fine, overflown, "reverse_kl").value.item() == -math.inf
+    half = torch.tensor([0.5, 0.5]).double()
+    for value in (math.nan, math.inf, -math.inf):
+        critic = torch.tensor([value, -1.0]).double()
+        for name in ACTIVATIONS:
+            assert finite_bound(half, half, critic, name).item() == -math.inf
 
 
 @pytest.mark.parametrize("generator", SMOOTH, **by_name)
@@ -288,6 +337,18 @@ def test_best_weights_on_validation_are_kept() -> None:
     assert [progress.step for progress in history] == [0, 20, 40, 60, 80, 100, 120]
 
 
+def test_dropout_is_for_training_only() -> None:
+    critic = torch.nn.Sequential(Critic(3, (16,)).layers, torch.nn.Dropout(0.9), torch.nn.Flatten(0))
+    critic.eval()
+    samples = gaussian_samples(64, 1.0, 13)
+    best = max(look.validation for look in train_critic(critic, samples, samples, settings=QUICK))
+    assert not critic.training
+    assert evaluate_critic(critic, *samples).value.item() == pytest.approx(best)
+    critic.train()
+    values = {evaluate_critic(critic, *samples).value.item() for _ in range(3)}
+    assert len(values) == 1 and critic.training
+
+
 def test_same_seed_same_result_and_global_state_untouched() -> None:
     samples = gaussian_samples(100, 1.0, 7)
     torch.manual_seed(11)
@@ -328,10 +389,26 @@ def test_activations_are_found_or_built() -> None:
         (lambda: canonical_activation(GENERATORS["total_variation"]), "kink"),
         (lambda: estimate_divergence(torch.zeros(7, 2), torch.zeros(9, 2)), "at least 8"),
         (lambda: estimate_divergence(torch.zeros(9, 2), torch.zeros(9, 3)), "one shape"),
+        (lambda: estimate_divergence(torch.zeros(9, 2), torch.zeros(9, 2).double()), "shape and type"),
+        (lambda: estimate_divergence(torch.zeros(9, 2).int(), torch.zeros(9, 2).int()), "floating-point"),
+        (lambda: estimate_divergence([[0.0]] * 9, torch.zeros(9, 1)), "tensors of examples, got list"),
+        (lambda: logit_bound([0.0, 1.0], torch.zeros(2)), "draws of p: expected a tensor .* got list"),
+        (lambda: logit_bound(torch.zeros(2), torch.tensor([0, 1])), "draws of q: expected floating-point"),
+        (lambda: critic_bound(torch.zeros(()), torch.zeros(3)), "floating-point values"),
+        (lambda: donsker_varadhan_bound(torch.zeros(3, 4), torch.zeros(2, 4)), "batch axes of p and q"),
+        (lambda: finite_bound(P[0], Q[0], torch.zeros(1).double()), r"floating-point values \(..., 6\)"),
+        (lambda: finite_bound(P[0], Q[0], [0.0] * 6), "critic: expected a tensor"),
+        (lambda: finite_bound(P[0], 2 * Q[0], P[0]), "q: probabilities sum to 2"),
+        (lambda: optimal_critic(P[0], -Q[0]), "q: probabilities must be"),
+        (lambda: Critic(0), "at least one unit"),
+        (lambda: Critic(3)(torch.zeros(5, 4)), "examples with 3 numbers, got"),
+        (lambda: CriticTraining(evaluate_every=0), "evaluate_every must be at least 1"),
+        (lambda: CriticTraining(learning_rate=math.nan), "learning_rate must be positive"),
+        (lambda: evaluate_critic(torch.nn.Linear(2, 1), P[:, :2].float(), P[:, :2].float()), "one logit per"),
     ],
 )
 def test_bad_input_gives_a_clear_error(call, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()
 
 
@@ -339,3 +416,6 @@ def test_a_bound_that_explodes_is_reported() -> None:
     far = CriticTraining(steps=50, learning_rate=10.0, largest_gradient=1e9)
     with pytest.raises(FloatingPointError, match=r"neyman bound is .* at step"):
         estimate_divergence(*gaussian_samples(100, 5.0, 8), "neyman", settings=far)
+    broken = torch.full((9, 2), math.nan)
+    with pytest.raises(FloatingPointError, match="step 0; look for nan"):
+        estimate_divergence(broken, broken, settings=QUICK)

@@ -132,6 +132,12 @@ def test_splits_partition_the_data_set(name: str) -> None:
         assert sorted(train.works + test.works) == sorted(everything.works)
         assert len(train.vocabulary) == len(test.vocabulary)
         assert test.vocabulary.decode(test.ids) == test.text
+        for data in (train, test):
+            assert "\n".join(data.work(title) for title in data.works) == data.text
+            assert all(data.work(title) == everything.work(title) for title in data.works)
+            assert all(data.work(title).count("by William Shakespeare") == 1 for title in data.works)
+        with pytest.raises(DataError, match="perhaps macbeth"):
+            everything.work("mcbeth")
     elif isinstance(train, AudioData):
         clips = {
             part: {data.clip(index).numpy().tobytes() for index in range(len(data))}

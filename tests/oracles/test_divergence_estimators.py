@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from agm.divergence_estimators import bias_corrected, delta_bias, frequencies, jackknife, monte_carlo, plug_in
 from scipy import special, stats
 from scipy.spatial import distance
@@ -130,3 +133,45 @@ def test_monte_carlo_of_all_draws_of_a_uniform_reference_is_exact(seed: int, dra
     p, q = (uniform, other) if drawn_from == "p" else (other, uniform)
     found = monte_carlo(tensor(np.log(p / q)), "jensen_shannon", drawn_from=drawn_from)
     agree(found.value, distance.jensenshannon(p, q) ** 2, rtol=1e-9)
+
+
+def test_draws_that_the_other_distribution_excludes() -> None:
+    """Draws of q where p vanishes, each cell once: the price is f(0), not nan."""
+    p, q = np.array([0.75, 0.25, 0.0, 0.0]), np.full(4, 0.25)
+    with np.errstate(divide="ignore"):
+        log_ratio = tensor(np.log(p / q))
+    for centred in (True, False):
+        agree(monte_carlo(log_ratio, "kl", centred=centred).value, stats.entropy(p, q))
+        agree(
+            monte_carlo(log_ratio, "jensen_shannon", centred=centred).value,
+            distance.jensenshannon(p, q) ** 2,
+        )
+        backwards = monte_carlo(-log_ratio, "reverse_kl", drawn_from="p", centred=centred)
+        agree(backwards.value, stats.entropy(p, q))
+    infinite = monte_carlo(log_ratio, "reverse_kl")
+    assert infinite.value == infinite.standard_error == math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_log_ratios(dtype: torch.dtype) -> None:
+    """At draws of p, plain KL is the mean of the log-ratios; bounded divergences tend to their prices."""
+    log_ratio = torch.tensor([0.0, 3000.0], dtype=dtype)
+    assert monte_carlo(log_ratio, "kl", drawn_from="p", centred=False).value == 1500
+    assert monte_carlo(-log_ratio, "reverse_kl", centred=False).value == 1500
+    agree(monte_carlo(log_ratio, "kl", drawn_from="p").value, (3000 - 1) / 2, rtol=1e-6)
+    for name, price in (("jensen_shannon", math.log(2) / 2), ("squared_hellinger", 0.5), ("le_cam", 0.5)):
+        agree(monte_carlo(log_ratio, name, drawn_from="p").value, price / 2, rtol=1e-6)
+    assert monte_carlo(log_ratio, "pearson", drawn_from="p").value > 1e37
+
+
+def test_centred_terms_of_close_distributions_keep_their_digits() -> None:
+    log_ratio = 1e-6 * numbers(0).normal(size=100)
+    for drawn_from in ("p", "q"):
+        found = monte_carlo(tensor(log_ratio), "kl", drawn_from=drawn_from)
+        agree(found.value, np.mean(log_ratio**2) / 2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_frequencies_refuse_what_is_no_count(bad: float) -> None:
+    with pytest.raises(ValueError, match="finite, non-negative"):
+        frequencies(tensor([1.0, bad]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import jax
+import mpmath
 import numpy as np
 import ot
 import pytest
@@ -236,3 +237,88 @@ def test_gaussian_renyi_adds_up_in_common_coordinates(seed: int, order: float) -
         mix @ mean_p, mix * variance_p @ mix.T, mix @ mean_q, mix * variance_q @ mix.T, order
     )
     agree(found, sum(np.log(affinity) for _, affinity in parts) / (order - 1), rtol=1e-7)
+
+
+TINY = ([0.5, 0.5], [1.0, 1e-20], torch.float32), ([0.5, 0.5], [1.0, 1e-310], torch.float64)
+
+
+@pytest.mark.parametrize(("p", "q", "dtype"), TINY, ids=("single", "subnormal"))
+@pytest.mark.parametrize("swap", [False, True])
+def test_probabilities_too_small_for_their_ratio(p: list, q: list, dtype: torch.dtype, swap: bool) -> None:
+    """Every divergence whose value is a number is found, although p / q or its square is none."""
+    p, q = (q, p) if swap else (p, q)
+    x, y = (torch.tensor(z, dtype=dtype) for z in (p, q))
+    a, b = x.double().numpy(), y.double().numpy()
+    oracles = {
+        "kl": stats.entropy(a, b),
+        "reverse_kl": stats.entropy(b, a),
+        "jensen_shannon": distance.jensenshannon(a, b) ** 2,
+        "squared_hellinger": distance.sqeuclidean(np.sqrt(a), np.sqrt(b)) / 2,
+        "le_cam": np.sum((a - b) ** 2 / (a + b)) / 2,
+        "total_variation": distance.cityblock(a, b) / 2,
+    }
+    if swap or dtype == torch.float32:
+        oracles["pearson"] = stats.chisquare(a, b).statistic
+    if not swap or dtype == torch.float32:
+        oracles["neyman"] = stats.chisquare(b, a).statistic
+    for name, oracle in oracles.items():
+        agree(f_divergence(x, y, name).double(), oracle, rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", [-1.5, -1e-9, 0.0, 1e-9, 0.3, 0.5, 0.7, 1 - 1e-9, 1.0, 1 + 1e-9, 1.5, 2.5])
+@pytest.mark.parametrize("small", [1e-10, 1e-38])
+def test_alpha_of_tiny_single_precision_probabilities(order: float, small: float) -> None:
+    for p, q in (([0.5, 0.5], [1.0, small]), ([1.0, small], [0.5, 0.5]), ([0.9, 0.1], [0.1, 0.9])):
+        x, y = (torch.tensor(z, dtype=torch.float32) for z in (p, q))
+        with mpmath.workdps(60):
+            a = mpmath.mpf(order)
+            if order in (0.0, 1.0):
+                terms = [(u, v) if order else (v, u) for u, v in zip(x.tolist(), y.tolist(), strict=True)]
+                oracle = mpmath.fsum(u * mpmath.log(mpmath.mpf(u) / v) - u + v for u, v in terms)
+            else:
+                oracle = mpmath.fsum(
+                    (mpmath.mpf(u) ** a * mpmath.mpf(v) ** (1 - a) - a * u - (1 - a) * v) / (a * (a - 1))
+                    for u, v in zip(x.tolist(), y.tolist(), strict=True)
+                )
+        if oracle < 1e38:
+            agree(f_divergence(x, y, alpha_generator(order)).double(), float(oracle), rtol=3e-5)
+
+
+@each_seed
+@pytest.mark.parametrize("distance_to_one", [1e-3, 1e-8, 1e-13, -1e-3, -1e-8, -1e-13])
+def test_renyi_and_gaussian_alpha_near_order_one(seed: int, distance_to_one: float) -> None:
+    """The first two terms of the expansion in the order; single precision sums are not exactly one."""
+    x, y = (tensor(z[0]).float().double() for z in pair(seed))
+    p, q = x.numpy() / x.numpy().sum(), y.numpy() / y.numpy().sum()
+    kl, log_ratio = stats.entropy(p, q), np.log(p / q)
+    variance = np.sum(p * log_ratio**2) - kl**2
+    third = np.sum(p * (log_ratio - kl) ** 3)
+    oracle = kl + distance_to_one * variance / 2 + distance_to_one**2 * third / 6
+    agree(renyi_divergence(x, y, 1 + distance_to_one), oracle, rtol=3e-6)
+    gaussians, _ = density_integral(seed, lambda a, b: np.exp(a))
+    kl = float(gaussian_kl(*gaussians))
+    for found in (gaussian_renyi, gaussian_alpha):
+        agree(found(*gaussians, 1 + distance_to_one), kl, rtol=1e-13 + 5 * abs(distance_to_one))
+
+
+@each_seed
+def test_orders_near_zero_have_their_limits(seed: int) -> None:
+    """R / order tends to the KL divergence of the exchanged arguments."""
+    p, q = pair(seed)
+    agree(renyi_divergence(tensor(p), tensor(q), 1e-12) / 1e-12, stats.entropy(q, p, axis=1), rtol=1e-9)
+    gaussians, _ = density_integral(seed, lambda a, b: np.exp(a))
+    reverse = gaussian_kl(*gaussians[2:], *gaussians[:2])
+    agree(gaussian_renyi(*gaussians, 1e-12) / 1e-12, reverse, rtol=1e-9)
+    agree(gaussian_alpha(*gaussians, 1e-12), reverse, rtol=1e-9)
+    agree(gaussian_alpha(*gaussians, -1e-12), reverse, rtol=1e-9)
+
+
+@pytest.mark.parametrize("order", [0.2, 0.999, 1.001, 3.0])
+def test_renyi_passes_gradients_to_its_order_and_stays_silent(order: float, recwarn) -> None:
+    p, q = (tensor(z[0]) for z in pair(4))
+    alpha = tensor(order).requires_grad_()
+    (slope,) = torch.autograd.grad(renyi_divergence(p, q, alpha), alpha)
+    step = 1e-5
+    difference = renyi_divergence(p, q, order + step) - renyi_divergence(p, q, order - step)
+    agree(slope, difference / (2 * step), rtol=1e-6)
+    assert not recwarn.list

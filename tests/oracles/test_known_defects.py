@@ -9,20 +9,14 @@ import math
 import warnings
 from collections.abc import Callable
 
-import mpmath
 import numpy as np
 import pytest
 import torch
 from agm.baselines import Gaussian, Histogram, MarkovChain, bits_per
-from agm.convex_generators import alpha_generator
-from agm.divergence_estimators import frequencies, monte_carlo
-from agm.divergences import f_divergence, gaussian_renyi, renyi_divergence
 from agm.fgan import coverage
 from agm.jensen import power_mean, weighted_mean
 from agm.ngram import NGram, windows
-from agm.vdm import canonical_activation, finite_bound, optimal_critic
 from scipy import stats
-from scipy.spatial import distance
 from sklearn.metrics import confusion_matrix
 
 from tests.oracles.inputs import agree, integers, numbers, tensor
@@ -32,70 +26,8 @@ def single(values: list[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float32)
 
 
-def bounded_divergence_of_a_tiny_probability() -> None:
-    """p / q squared overflows at 1e20 in single precision; the divergence is bounded by 1."""
-    p, q = np.array([0.5, 0.5]), np.array([1.0, 1e-20])
-    agree(f_divergence(single(p), single(q), "le_cam"), np.sum((p - q) ** 2 / (p + q)) / 2, rtol=1e-5)
-
-
-def neyman_of_a_tiny_probability() -> None:
-    p, q = np.array([0.5, 0.5]), np.array([1.0, 1e-20])
-    agree(f_divergence(single(p), single(q), "neyman"), stats.chisquare(q, p).statistic, rtol=1e-5)
-
-
-def jensen_shannon_of_a_subnormal_probability() -> None:
-    p, q = np.array([0.5, 0.5]), np.array([1.0, 1e-310])
-    agree(f_divergence(tensor(p), tensor(q), "jensen_shannon"), distance.jensenshannon(p, q) ** 2)
-
-
-def reverse_kl_of_a_subnormal_probability() -> None:
-    p, q = np.array([0.5, 0.5]), np.array([1.0, 1e-310])
-    agree(f_divergence(tensor(p), tensor(q), "reverse_kl"), stats.entropy(q, p))
-
-
-def bound_at_the_optimal_critic_in_single_precision() -> None:
-    """The critic rounds to the end of the domain, where the conjugate is infinite."""
-    p, q = single([0.5, 0.5]), single([1.0, 1e-20])
-    oracle = distance.sqeuclidean(np.sqrt(p.numpy()), np.sqrt(q.numpy())) / 2
-    name = "squared_hellinger"
-    agree(finite_bound(p, q, optimal_critic(p, q, name), name), oracle, rtol=1e-5)
-
-
-def renyi_near_order_one_of_single_precision_probabilities() -> None:
-    """Sums within the tolerance of the check are off by 1e-8, which the small order - 1 then magnifies."""
-    p, q = single([0.2, 0.3, 0.5]).double(), single([0.5, 0.25, 0.25]).double()
-    agree(renyi_divergence(p, q, 1 + 1e-8), stats.entropy(p.numpy(), q.numpy()), rtol=1e-4)
-
-
-def gaussian_renyi_near_order_one() -> None:
-    gaussians = (tensor([0.0]), tensor([[1.0]]), tensor([1.0]), tensor([[2.0]]))
-    agree(gaussian_renyi(*gaussians, 1 + 1e-12), 0.5 * math.log(2.0), rtol=1e-6)
-
-
 def power_mean_near_order_zero() -> None:
     agree(power_mean(tensor([1.0, 4.0]), 1e-13), stats.gmean([1.0, 4.0]), rtol=1e-6)
-
-
-def canonical_conjugate_of_a_moderate_logit() -> None:
-    """t f'(t) - f(t) cancels: reverse KL in centred form has the conjugate v, here 20."""
-    found = canonical_activation(alpha_generator(0)).conjugate(single([20.0]))
-    with mpmath.mp.workdps(60):
-        t = mpmath.exp(20)
-        agree(found, [float(t * (1 - 1 / t) - (t - 1 - mpmath.log(t)))], rtol=1e-4)
-
-
-def draws_that_the_other_distribution_excludes() -> None:
-    """Draws of q where p vanishes, each cell once: the price is f(0) = 0, not nan."""
-    p, q = np.array([0.75, 0.25, 0.0, 0.0]), np.full(4, 0.25)
-    with np.errstate(divide="ignore"):
-        found = monte_carlo(tensor(np.log(p / q)), "kl")
-    agree(found.value, stats.entropy(p, q))
-
-
-def draws_with_a_large_log_ratio_in_single_precision() -> None:
-    """At draws of p, plain KL is the mean of the log-ratios; the centred terms stay below them."""
-    found = monte_carlo(single([0.0, 100.0]), "kl", drawn_from="p", centred=False)
-    agree(found.value, 50.0, rtol=1e-6)
 
 
 def bits_with_whole_numbers_of_units() -> None:
@@ -132,17 +64,7 @@ BIGRAM = NGram.fit(*windows(DATA.flatten(), 1, start=0), 4)
 CASES: dict[str, Callable[[], None]] = {
     case.__name__: case
     for case in (
-        bounded_divergence_of_a_tiny_probability,
-        neyman_of_a_tiny_probability,
-        jensen_shannon_of_a_subnormal_probability,
-        reverse_kl_of_a_subnormal_probability,
-        bound_at_the_optimal_critic_in_single_precision,
-        renyi_near_order_one_of_single_precision_probabilities,
-        gaussian_renyi_near_order_one,
         power_mean_near_order_zero,
-        canonical_conjugate_of_a_moderate_logit,
-        draws_that_the_other_distribution_excludes,
-        draws_with_a_large_log_ratio_in_single_precision,
         bits_with_whole_numbers_of_units,
         markov_chain_of_bytes,
         ngram_of_bytes,
@@ -156,7 +78,6 @@ CASES: dict[str, Callable[[], None]] = {
     "markov_state_below_zero": refused(
         lambda: MarkovChain.fit([DATA.flatten()], 4).log_prob(integers([0, -1]))
     ),
-    "frequencies_of_nan": refused(lambda: frequencies(tensor([1.0, math.nan]))),
     "coverage_of_a_model_without_samples": refused(
         lambda: coverage(integers([5, 5, 0]), integers([0, 0, 0]))
     ),

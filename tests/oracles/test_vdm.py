@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+import torch
 from agm.convex_generators import alpha_generator
 from agm.divergences import f_divergence
 from agm.vdm import (
     ACTIVATIONS,
+    alpha_activation,
     canonical_activation,
     critic_bound,
     donsker_varadhan_bound,
@@ -165,3 +167,29 @@ def test_bound_at_the_optimal_critic_is_scipys_divergence_with_zeros(seed: int) 
     critic = optimal_critic(x, y, "jensen_shannon")
     agree(finite_bound(x, y, critic, "jensen_shannon"), distance.jensenshannon(p, q, axis=1) ** 2)
     agree(finite_bound(x, y, critic, "jensen_shannon"), f_divergence(x, y, "jensen_shannon").numpy())
+
+
+def test_bound_at_the_optimal_critic_in_single_precision() -> None:
+    """The critic must not round to the end of the domain, where the conjugate is infinite."""
+    p, q = (torch.tensor(x, dtype=torch.float32) for x in ([0.5, 0.5], [1.0, 1e-20]))
+    oracle = distance.sqeuclidean(np.sqrt(p.numpy()), np.sqrt(q.numpy())) / 2
+    name = "squared_hellinger"
+    agree(finite_bound(p, q, optimal_critic(p, q, name), name), oracle, rtol=1e-5)
+
+
+def test_canonical_conjugate_of_a_moderate_logit() -> None:
+    """In float32 t f'(t) - f(t) cancels: reverse KL in centred form has the conjugate v, here 20."""
+    found = canonical_activation(alpha_generator(0)).conjugate(torch.tensor([20.0]))
+    agree(found, digits(lambda t: t * (1 - 1 / t) - (t - 1 - mp.log(t)), np.array([20.0])), rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [-1.0, 0.0, 0.3, 1.0, 2.5])
+def test_alpha_activation_is_right_to_the_last_digits_even_far_out(order: float) -> None:
+    logits = np.concatenate([numbers(2).uniform(-8, 8, 40), [-100.0, -1e-9, 1e-9, 100.0]])
+
+    def power(t: Any, exponent: float) -> Any:
+        return mp.log(t) if exponent == 0 else (t**exponent - 1) / exponent
+
+    activation = alpha_activation(order)
+    agree(activation.critic(tensor(logits)), digits(lambda t: power(t, order - 1), logits), rtol=1e-13)
+    agree(activation.conjugate(tensor(logits)), digits(lambda t: power(t, order), logits), rtol=1e-13)

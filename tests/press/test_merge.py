@@ -136,6 +136,16 @@ def test_widths_are_shares_of_the_text_in_print(executed: nbformat.NotebookNode)
     assert '(/x/fig-a.svg){#fig-a fig-alt="Says \\"up\\"" width="100%"}' in result.markdown
 
 
+def test_a_figure_with_a_picture_in_it_keeps_its_colours(executed: nbformat.NotebookNode) -> None:
+    drawn = "(f/fig-a.svg){#fig-a .keep-colours "
+    assert drawn not in woven(parse(CHAPTER, "a.qmd"), executed, "html", "f").markdown
+    output = next(
+        o for cell in executed.cells for o in cell.get("outputs", []) if "image/svg+xml" in o.get("data", {})
+    )
+    output.data["image/svg+xml"] = SVG.replace("></svg>", '><image href="data:"/></svg>')
+    assert drawn in woven(parse(CHAPTER, "a.qmd"), executed, "html", "f").markdown
+
+
 def test_without_notebook_labels_stay_and_a_note_is_visible() -> None:
     result = woven(parse(CHAPTER, "a.qmd"), None, "html", "f")
     assert result.markdown.index("Results are missing") > result.markdown.index("# One")

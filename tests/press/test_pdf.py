@@ -282,6 +282,20 @@ def test_long_lines_of_code_are_broken(make_book: MakeBook, tmp_path: Path) -> N
     assert re.sub("\ue000\u00a0*", "", source[1]) == f"{line}\n{'x' * 250}"
 
 
+def test_folded_code_is_counted_not_printed(make_book: MakeBook, tmp_path: Path) -> None:
+    cells = (
+        "```{python}\n#| label: tbl-a\n#| tbl-cap: N.\n#| code-fold: true\nfirst = 1\nsecond = 2\n```\n\n"
+        "```{python}\n#| file: tests/chapters/test_a.py\n#| code-fold: true\nthird = 3\n```\n\n"
+        "```{python}\n#| code-fold: show\nfourth = 4\n```\n"
+    )
+    book = make_book(tmp_path, {"one.qmd": f"# One\n\n{cells}"})
+    pdf.weave_pdf(book)
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    assert '#folded(2, draws: "Table 1.1")' in piece
+    assert '#folded(1, file: "tests/chapters/test_a.py")' in piece
+    assert re.findall("first|second|third|fourth", piece) == ["fourth"]
+
+
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 # book/appendices/c-data.qmd § What a loader returns
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -122,6 +123,7 @@ class TextData:
         text: the works of the split, one after the other.
         vocabulary: the characters of the whole data set, the same for every split.
         works: the titles in the split, in the order in which they stand in `text`.
+        starts: the position in `text` at which each of the works begins.
     """
 
     name: str
@@ -129,6 +131,20 @@ class TextData:
     text: str
     vocabulary: Vocabulary
     works: tuple[str, ...]
+    starts: tuple[int, ...]
+
+    def work(self, title: str) -> str:
+        """The text of one work.
+
+        Raises:
+            DataError: if there is no work of that title in the split; the message names the nearest.
+        """
+        if title not in self.works:
+            near = ", ".join(get_close_matches(str(title), self.works)) or ", ".join(self.works)
+            raise DataError(f"{self.name}: no work {title!r} in the split {self.split!r}; perhaps {near}")
+        index = self.works.index(title)
+        ends = (*(start - 1 for start in self.starts[1:]), len(self.text))  # one empty line between works
+        return self.text[self.starts[index] : ends[index]]
 
     def __len__(self) -> int:
         return len(self.text)

@@ -78,5 +78,13 @@ def load_shakespeare(split: Split = "train") -> TextData:
     ends = np.cumsum(arrays["lengths"])
     titles = arrays["titles"].tolist()
     chosen = select(split, held_out(titles, 0.1))
-    text = "\n".join(whole[ends[index] - arrays["lengths"][index] : ends[index]] for index in chosen)
-    return TextData("shakespeare", split, text, Vocabulary(whole), tuple(titles[index] for index in chosen))
+    works = [whole[ends[index] - arrays["lengths"][index] : ends[index]] for index in chosen]
+    starts = np.cumsum([0] + [len(work) + 1 for work in works[:-1]])
+    return TextData(
+        "shakespeare",
+        split,
+        "\n".join(works),
+        Vocabulary(whole),
+        tuple(titles[index] for index in chosen),
+        tuple(starts.tolist()),
+    )
