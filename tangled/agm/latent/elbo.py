@@ -51,6 +51,7 @@ def iwae_bound(log_weights: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tens
 
     Returns:
         ``logsumexp - log K`` over that axis, an unbiased estimate of the K-sample bound (@eq-eb-iwae).
+        Minus infinity, with a gradient of nan, where all weights are zero.
 
     Raises:
         ValueError: if there is no such axis, or no draw along it.
@@ -67,7 +68,9 @@ def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int = 0) ->
         dim: the axis of draws.
 
     Returns:
-        K if all weights are equal, 1 if one of them outweighs all others.
+        K if all weights are equal, 1 if one of them outweighs all others; nan if all are zero. Its
+        relative rounding error is about 2 |log w| times the precision of the type: where that is too much,
+        as in float32 for log-weights of many thousands, subtract their maximum first.
 
     Raises:
         ValueError: if there is no such axis, or no draw along it.
@@ -85,7 +88,7 @@ def signal_to_noise(gradients: Float[Tensor, "*shape"], dim: int = 0) -> Float[T
         dim: the axis of repetitions, of length at least two.
 
     Returns:
-        The ratio for each component.
+        The ratio for each component: infinite where all estimates are the same, nan where all are zero.
 
     Raises:
         ValueError: if there are fewer than two repetitions.
