@@ -188,14 +188,15 @@ def _named(likelihood: Likelihood) -> tuple[str, int]:
 def _perceptron(network: nn.Module) -> TwinPerceptron:
     parts: Iterable[nn.Module] = network if isinstance(network, nn.Sequential) else [network]
     inner = [part for part in parts if not isinstance(part, nn.Flatten | nn.Unflatten)]
-    linear, between = inner[::2], {type(part) for part in inner[1::2]}
-    if not all(isinstance(part, nn.Linear) for part in linear) or not between <= set(_ACTIVATIONS):
+    layers = [part for part in inner[::2] if isinstance(part, nn.Linear) and part.bias is not None]
+    between = {type(part) for part in inner[1::2]}
+    if 2 * len(layers) != len(inner) + 1 or not between <= set(_ACTIVATIONS):
         raise TypeError(
-            f"no twin of {type(network).__name__}: expected linear layers and activations in turn"
+            f"no twin of {type(network).__name__}: expected linear layers with biases, activations in turn, "
+            "and a linear layer at the end"
         )
-    if len(between) > 1:
-        raise TypeError("no twin of a network with several kinds of activations")
-    layers = [part for part in linear if isinstance(part, nn.Linear)]
+    if len({str(part) for part in inner[1::2]}) > 1 or any(str(kind()) != str(inner[1]) for kind in between):
+        raise TypeError("no twin of a network with several kinds of activations, or options of theirs")
     sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
     activation = _ACTIVATIONS[between.pop()] if between else nnx.identity
     twin = TwinPerceptron(sizes, activation, nnx.Rngs(0))

@@ -168,7 +168,8 @@ class GaussianLikelihood(Likelihood):
         event_shape: shape of one example.
         scale: "fixed" (given), "shared" (one learnt number), "per_pixel" (one for every value of an
             example), "predicted" (emitted by the network, after the means).
-        initial_scale: the standard deviation at the start, in units of the data.
+        initial_scale: the standard deviation at the start, in units of the data; for predicted scales
+            nearly that of a network which emits zeros.
         floor: lower limit of predicted log-scales, without which the likelihood is unbounded.
     """
 

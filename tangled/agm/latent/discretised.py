@@ -16,11 +16,12 @@ def log_interval(lower: Float[Tensor, "*n"], upper: Float[Tensor, "*n"]) -> Floa
     """log of the mass that a standard Gaussian gives to an interval, stable in both tails.
 
     Args:
-        lower: left ends, minus infinity allowed.
-        upper: right ends, plus infinity allowed; larger than ``lower``.
+        lower: left ends; minus infinity is allowed for values, but has no gradient.
+        upper: right ends, larger than ``lower`` (not checked); plus infinity likewise.
 
     Returns:
-        log(Phi(upper) - Phi(lower)), a logarithm of a probability (@eq-va-interval).
+        log(Phi(upper) - Phi(lower)), a logarithm of a probability (@eq-va-interval). Intervals so narrow that
+        both ends have the same Phi in this precision get the logarithm of its smallest normal number.
     """
     right = lower > 0  # mirror intervals of the right tail into the left one
     near, far = torch.where(right, -lower, upper), torch.where(right, -upper, lower)
@@ -32,7 +33,8 @@ def log_interval(lower: Float[Tensor, "*n"], upper: Float[Tensor, "*n"]) -> Floa
 class DiscretisedGaussianLikelihood(GaussianLikelihood):
     """Whole-number levels 0 … L - 1, each with the mass of its cell under a Gaussian: a probability.
 
-    Means and scales are in units of ``level / (L - 1)``; the outermost cells reach to infinity.
+    Means and scales are in units of ``level / (L - 1)``; the outermost cells reach (up to 10 000 scales) to
+    infinity.
 
     Args:
         event_shape: shape of one example.

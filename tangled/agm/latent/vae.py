@@ -122,7 +122,8 @@ class VAE(nn.Module):
 
         Args:
             x: data, ``(batch, *event)``.
-            noise: standard Gaussian draws, one row for every example.
+            noise: standard Gaussian draws, one row for every example; with a leading axis of draws the
+                reconstruction and the elbo have it, too.
 
         Returns:
             The terms, per example.
