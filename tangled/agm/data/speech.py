@@ -20,7 +20,9 @@ from agm.data.registries import Package
 
 SAMPLE_RATE = 8000
 _DIGIT_PROMPTS = {f"digits/{digit}" for digit in DIGIT_NAMES}
-
+_NO_SPEECH = {f"{direction}-2tone" for direction in ("ascending", "descending")} | {
+    *("beep", "beeperr", "confbridge-join", "confbridge-leave", "silence/1", "silence/2")
+}
 
 _PACKAGES = (
     ("en", 18272864, "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d"),
@@ -134,7 +136,8 @@ def load_speech(split: Split = "train") -> AudioData:
     """Load words and short phrases by the same five voices, for models that need more than 50 clips.
 
     A prompt has the same name in every language; it is held out in all of them or in none. The
-    digits of `load_spoken_digits` are not among the clips.
+    digits of `load_spoken_digits` are not among the clips, nor are the prompts that nobody speaks: six
+    signals and two pieces of silence.
 
     Args:
         split: `train` (about nine tenths), `test` or `all`; ordered by voice, then prompt.
@@ -148,9 +151,9 @@ def load_speech(split: Split = "train") -> AudioData:
     """
     check_split(split)
     arrays = processed("speech", SPEECH_SOURCES, partial(_build, pattern="*.wav", longest=2.0), recipe=1)
-    is_digit = np.array([name in _DIGIT_PROMPTS for name in arrays["names"]])
+    left_out = np.array([name in _DIGIT_PROMPTS | _NO_SPEECH for name in arrays["names"]])
     chosen = select(split, held_out(arrays["names"].tolist(), 0.1))
-    chosen = chosen[~is_digit[chosen]]
+    chosen = chosen[~left_out[chosen]]
     voices, labels = np.unique(arrays["voices"], return_inverse=True)
     return AudioData(
         "speech",
