@@ -94,8 +94,12 @@ def mel_spectrogram(
         `frames = 1 + time // hop_length`.
 
     Raises:
-        AudioError: if the waveform is not floating-point, or shorter than half a window.
+        AudioError: if the waveform is not floating-point, or shorter than half a window, or if there are no
+            bands or no steps between windows.
     """
+    if min(n_fft, hop_length, n_mels) < 1 or not floor > 0:
+        settings = f"n_fft {n_fft}, hop_length {hop_length}, n_mels {n_mels}, floor {floor}"
+        raise AudioError(f"{settings}: expected positive numbers")
     if not waveform.is_floating_point() or waveform.ndim == 0:
         raise AudioError(
             f"waveform of {waveform.dtype} and shape {tuple(waveform.shape)}: expected floats (..., time)"
@@ -216,9 +220,11 @@ def audio_player(waveform: Tensor, sample_rate: int, label: str) -> AudioPlayer:
     if sample_rate not in PLAYER_RATES:
         rates = ", ".join(map(str, PLAYER_RATES))
         raise AudioError(f"sample rate {sample_rate}: players need one of {rates}; resample first")
-    if waveform.ndim != 1 or len(waveform) == 0 or not bool(waveform.isfinite().all()):
+    usable = waveform.ndim == 1 and len(waveform) > 0 and waveform.is_floating_point()
+    if not usable or not bool(waveform.isfinite().all()):
         raise AudioError(
-            f"waveform of shape {tuple(waveform.shape)}: expected (time,), not empty, finite values"
+            f"waveform of {waveform.dtype} and shape {tuple(waveform.shape)}: expected (time,), not empty, "
+            "finite floats"
         )
     samples = waveform.detach().cpu().clamp(-1.0, 1.0).to(torch.float32).numpy()
     stream = io.BytesIO()
@@ -249,7 +255,14 @@ def synthesise_chorale(
 
     Returns:
         `(time,)`, float32, peak 0.9 (zero if all is rest).
+
+    Raises:
+        AudioError: if the score is empty or not `(n_steps, parts)`, or tempo, grid or rate are not positive.
     """
+    if score.ndim != 2 or score.numel() == 0:
+        raise AudioError(f"score of shape {tuple(score.shape)}: expected (n_steps, parts), not empty")
+    if not min(steps_per_quarter, quarters_per_minute, sample_rate) > 0:
+        raise AudioError("steps_per_quarter, quarters_per_minute, sample_rate: expected positive numbers")
     step = 60.0 / quarters_per_minute / steps_per_quarter * sample_rate
     total = int(len(score) * step)
     sound = np.zeros(total)

@@ -95,9 +95,21 @@ def inverse_cdf(
         The smallest symbol whose cumulative probability exceeds ``uniform``; never one of probability zero.
 
     Raises:
-        ValueError: if a weight is negative or not finite, all weights of a row vanish, or a number is outside
-            [0, 1].
+        TypeError: if one of the two is no tensor.
+        ValueError: if a weight is negative or not finite, all weights of a row vanish, a number is outside
+            [0, 1], or the shapes do not fit together.
     """
+    if not isinstance(probabilities, Tensor) or not isinstance(uniform, Tensor):
+        kinds = f"{type(probabilities).__name__} and {type(uniform).__name__}"
+        raise TypeError(f"probabilities, uniform: expected tensors, got {kinds}")
+    rows = probabilities.shape[:-1]
+    if (
+        probabilities.ndim == 0
+        or probabilities.shape[-1] == 0
+        or (rows and rows != uniform.shape[-len(rows) :])
+    ):
+        shapes = f"{tuple(probabilities.shape)} and {tuple(uniform.shape)}"
+        raise ValueError(f"expected one row of weights for each number, got shapes {shapes}")
     if not bool(((uniform >= 0) & (uniform <= 1)).all()):
         raise ValueError("uniform: expected numbers in [0, 1)")
     cumulative = probabilities.double().cumsum(-1)
@@ -190,9 +202,12 @@ class Gaussian:
             The fitted model.
 
         Raises:
+            TypeError: if the data are no tensor.
             ValueError: if the data are not finite rows, the rank is out of range or the covariance is
                 singular.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x: expected a tensor of rows, got {type(x).__name__}")
         if x.ndim != 2 or x.numel() == 0 or not bool(torch.isfinite(x).all()):
             raise ValueError(f"x: expected finite rows (n, dimensions), got shape {tuple(x.shape)}")
         x = x.double()

@@ -27,7 +27,12 @@ def windows(
 
     Returns:
         The contexts, nearest symbol first, and the targets.
+
+    Raises:
+        ValueError: if the ids are no sequence, or the length is negative.
     """
+    if ids.ndim != 1 or length < 0:
+        raise ValueError(f"expected ids (time,) and a length from 0, got {tuple(ids.shape)} and {length}")
     padded = torch.cat([torch.full((length,), start, dtype=torch.long), ids])
     contexts = [padded[length - lag : len(padded) - lag] for lag in range(1, length + 1)]
     return torch.stack(contexts, 1) if contexts else ids.new_zeros((len(ids), 0)), ids

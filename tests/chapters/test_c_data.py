@@ -308,6 +308,11 @@ def test_image_grid_puts_every_pixel_in_its_place() -> None:
     for bad in (torch.zeros(0, 1, 2, 2), torch.zeros(1, 2, 2, 2), torch.zeros(4)):
         with pytest.raises(PlotError, match="expected"):
             image_grid(bad)
+    for settings in ({"columns": 0}, {"scale": 0}, {"gap": -1}):
+        with pytest.raises(PlotError, match="expected at least"):
+            image_grid(images, **settings)
+    with pytest.raises(PlotError, match="finite"):
+        image_grid(images * math.inf)
 
 
 def test_figures_are_reproducible_files() -> None:

@@ -115,6 +115,10 @@ def test_spectra_do_not_depend_on_the_precision_of_the_waveform() -> None:
     [
         (lambda: audio_player(torch.zeros(900), 11000, "nothing"), "11000"),
         (lambda: mel_spectrogram(torch.zeros(900, dtype=torch.int16)), "int16"),
+        (lambda: mel_spectrogram(torch.zeros(900), n_mels=0), "n_mels 0"),
+        (lambda: audio_player(torch.ones(900, dtype=torch.int16), 8000, "loud"), "finite floats"),
+        (lambda: synthesise_chorale(integers([60, 62])), "n_steps"),
+        (lambda: synthesise_chorale(integers(np.zeros((0, 4)))), "not empty"),
         (lambda: mel_frames([]), "at least one"),
         (lambda: mel_frames([torch.zeros(2, 900)]), "time"),
         (lambda: griffin_lim(torch.zeros(40)), "n_mels"),

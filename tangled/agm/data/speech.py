@@ -54,7 +54,7 @@ def trim(waveform: np.ndarray, threshold: float = 0.01, margin: int = 200) -> np
     Returns:
         The shorter waveform, float32, with mean removed; empty if nothing sounds.
     """
-    if not np.ptp(waveform) > 0:
+    if len(waveform) == 0 or not np.ptp(waveform) > 0:
         return np.zeros(0, dtype=np.float32)
     centred = waveform - waveform.mean()
     peak = np.abs(centred).max()
@@ -71,7 +71,7 @@ def _build(paths: list[Path], pattern: str, longest: float) -> dict[str, np.ndar
             samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
             if rate != SAMPLE_RATE or samples.ndim != 1:
                 raise DataError(f"{path}: {name} is not mono at {SAMPLE_RATE} Hz: fetch the package again")
-            clip = trim(samples) if len(samples) else samples
+            clip = trim(samples)
             if 0 < len(clip) <= longest * SAMPLE_RATE:
                 voice, _, prompt = name.partition("/sounds/")[2].partition("/")
                 clips.append(np.rint(clip * 32767).astype(np.int16))
