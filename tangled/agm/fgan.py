@@ -304,11 +304,12 @@ def nearest_cell(
     """Index of the nearest centre, or the number of centres for points farther than the radius from all.
 
     Raises:
-        ValueError: if there is no centre, or points and centres have different shapes.
+        ValueError: if there is no centre, or points and centres have different numbers of coordinates.
     """
-    if min(x.ndim, centres.ndim) < 2 or len(centres) == 0 or x.shape[1:] != centres.shape[1:]:
+    sizes = {math.prod(part.shape[1:]) for part in (x, centres)}
+    if min(x.ndim, centres.ndim) < 2 or len(centres) == 0 or len(sizes) > 1:
         shapes = f"{tuple(x.shape)} and {tuple(centres.shape)}"
-        raise ValueError(f"expected points and at least one centre of one shape, got {shapes}")
+        raise ValueError(f"expected points and at least one centre with as many coordinates, got {shapes}")
     distance, cell = torch.cdist(x.flatten(1), centres.flatten(1)).min(1)
     return torch.where(distance <= radius, cell, len(centres))
 

@@ -103,6 +103,7 @@ def test_nearest_cell_is_that_of_a_tree(seed: int, radius: float) -> None:
     _, oracle = KDTree(centres.reshape(9, 4)).query(x.reshape(200, 4), distance_upper_bound=radius)
     found = nearest_cell(tensor(x), tensor(centres), radius)
     agree(found, oracle)
+    agree(nearest_cell(tensor(x), tensor(centres).flatten(1), radius), oracle)
     if math.isinf(radius):
         search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(centres.reshape(9, 4))
         agree(found, search.kneighbors(x.reshape(200, 4), return_distance=False)[:, 0])
@@ -138,7 +139,7 @@ COUNTS = integers([5, 5, 0])
         (lambda: coverage(COUNTS, integers([[1, 2, 3]])), ValueError, "same cells"),
         (lambda: coverage(COUNTS, [1, 2, 3]), TypeError, "counts"),
         (lambda: force(integers([1, 2])), TypeError, "floating-point"),
-        (lambda: nearest_cell(tensor([[0, 0]]), tensor([[0, 0, 0]])), ValueError, "one shape"),
+        (lambda: nearest_cell(tensor([[0, 0]]), tensor([[0, 0, 0]])), ValueError, "as many coordinates"),
         (lambda: nearest_cell(tensor([[0, 0]]), tensor(np.zeros((0, 2)))), ValueError, "at least one"),
         (lambda: Generator(0, (2,)), ValueError, "at least 1"),
         (lambda: AFFINE(torch.zeros(5, 3)), ValueError, "expected noise"),
