@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 AUDIO_BYTES = 60_000
+PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # those of MP3
 
 
 class AudioError(RuntimeError):
@@ -81,7 +82,7 @@ def mel_spectrogram(
     """Compute the logarithmic mel spectrogram of a waveform, @eq-data-mel.
 
     Args:
-        waveform: `(..., time)`, float in [-1, 1].
+        waveform: `(..., time)`, float in [-1, 1]; computed in single precision.
         sample_rate: samples per second.
         n_fft: samples in a window (Hann).
         hop_length: samples between windows.
@@ -89,17 +90,25 @@ def mel_spectrogram(
         floor: power below which everything counts as silence.
 
     Returns:
-        `(..., n_mels, frames)`, natural logarithm of mel power, at least `log(floor)`;
+        `(..., n_mels, frames)`, float32, natural logarithm of mel power, at least `log(floor)`;
         `frames = 1 + time // hop_length`.
 
     Raises:
-        AudioError: if the waveform is shorter than half a window.
+        AudioError: if the waveform is not floating-point, or shorter than half a window, or if there are no
+            bands or no steps between windows.
     """
+    if min(n_fft, hop_length, n_mels) < 1 or not floor > 0:
+        settings = f"n_fft {n_fft}, hop_length {hop_length}, n_mels {n_mels}, floor {floor}"
+        raise AudioError(f"{settings}: expected positive numbers")
+    if not waveform.is_floating_point() or waveform.ndim == 0:
+        raise AudioError(
+            f"waveform of {waveform.dtype} and shape {tuple(waveform.shape)}: expected floats (..., time)"
+        )
     if waveform.shape[-1] <= n_fft // 2:
         raise AudioError(
             f"waveform of {waveform.shape[-1]} samples: expected more than n_fft / 2 = {n_fft // 2}"
         )
-    power: Tensor = _mel_transform(sample_rate, n_fft, hop_length, n_mels)(waveform)
+    power: Tensor = _mel_transform(sample_rate, n_fft, hop_length, n_mels)(waveform.float())
     return power.clamp(min=floor).log()
 
 
@@ -113,8 +122,14 @@ def mel_frames(clips: Iterable[Tensor], sample_rate: int = 8000, **settings: int
 
     Returns:
         `(frames of all clips, n_mels)`.
+
+    Raises:
+        AudioError: if there is no clip, or one of them is not a waveform of half a window at least.
     """
-    return torch.cat([mel_spectrogram(clip, sample_rate, **settings).T for clip in clips])
+    frames = [mel_spectrogram(clip, sample_rate, **settings) for clip in clips]
+    if not frames or any(spectrogram.ndim != 2 for spectrogram in frames):
+        raise AudioError("clips: expected at least one waveform, each of shape (time,)")
+    return torch.cat([spectrogram.T for spectrogram in frames])
 
 
 def griffin_lim(
@@ -140,10 +155,17 @@ def griffin_lim(
 
     Returns:
         `(length,)`, float32, peak at most 1.
+
+    Raises:
+        AudioError: if the spectrogram is not `(n_mels, frames)` in floating point.
     """
+    if log_mel.ndim != 2 or not log_mel.is_floating_point():
+        raise AudioError(
+            f"log_mel of {log_mel.dtype} and shape {tuple(log_mel.shape)}: expected floats (n_mels, frames)"
+        )
     transform = _mel_transform(sample_rate, n_fft, hop_length, log_mel.shape[-2])
     filters: Tensor = transform.mel_scale.fb  # (n_fft / 2 + 1, n_mels)
-    power = (torch.linalg.pinv(filters.T) @ log_mel.exp()).clamp(min=0.0)  # (n_fft / 2 + 1, frames)
+    power = (torch.linalg.pinv(filters.T) @ log_mel.float().exp()).clamp(min=0.0)  # (n_fft / 2 + 1, frames)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         invert = torchaudio_transforms().GriffinLim(n_fft, n_iterations, hop_length=hop_length, length=length)
@@ -183,20 +205,26 @@ def audio_player(waveform: Tensor, sample_rate: int, label: str) -> AudioPlayer:
 
     Args:
         waveform: `(time,)`, float in [-1, 1]; values outside are clipped.
-        sample_rate: samples per second: 8000, 16000, 22050, 24000, 32000, 44100 or 48000.
+        sample_rate: samples per second, one of `PLAYER_RATES`.
         label: what is heard.
 
     Returns:
         A display object, at most 60 kB of sound.
 
     Raises:
-        AudioError: if the waveform is empty, not one-dimensional, not finite, or too long.
+        AudioError: if the waveform is empty, not one-dimensional, not finite, or too long, or MP3 files
+            do not have the sample rate.
     """
     import soundfile
 
-    if waveform.ndim != 1 or len(waveform) == 0 or not bool(waveform.isfinite().all()):
+    if sample_rate not in PLAYER_RATES:
+        rates = ", ".join(map(str, PLAYER_RATES))
+        raise AudioError(f"sample rate {sample_rate}: players need one of {rates}; resample first")
+    usable = waveform.ndim == 1 and len(waveform) > 0 and waveform.is_floating_point()
+    if not usable or not bool(waveform.isfinite().all()):
         raise AudioError(
-            f"waveform of shape {tuple(waveform.shape)}: expected (time,), not empty, finite values"
+            f"waveform of {waveform.dtype} and shape {tuple(waveform.shape)}: expected (time,), not empty, "
+            "finite floats"
         )
     samples = waveform.detach().cpu().clamp(-1.0, 1.0).to(torch.float32).numpy()
     stream = io.BytesIO()
@@ -227,7 +255,14 @@ def synthesise_chorale(
 
     Returns:
         `(time,)`, float32, peak 0.9 (zero if all is rest).
+
+    Raises:
+        AudioError: if the score is empty or not `(n_steps, parts)`, or tempo, grid or rate are not positive.
     """
+    if score.ndim != 2 or score.numel() == 0:
+        raise AudioError(f"score of shape {tuple(score.shape)}: expected (n_steps, parts), not empty")
+    if not min(steps_per_quarter, quarters_per_minute, sample_rate) > 0:
+        raise AudioError("steps_per_quarter, quarters_per_minute, sample_rate: expected positive numbers")
     step = 60.0 / quarters_per_minute / steps_per_quarter * sample_rate
     total = int(len(score) * step)
     sound = np.zeros(total)

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from agm.convex_generators import ConvexGenerator
-from agm.divergence_estimators import plug_in
+from agm.divergence_estimators import frequencies, plug_in
 from agm.vdm import OutputActivation, get_activation, logit_bound
 
 GeneratorLoss = Literal["minimax", "heuristic"]
@@ -82,7 +82,14 @@ def force(
 
     Returns:
         The weights: exp(2 v) f''(exp v) for "minimax", exp(v) f''(exp v) for "heuristic".
+
+    Raises:
+        TypeError: if the logits are no floating-point tensor.
+        ValueError: if a name is unknown.
     """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        found = getattr(logits, "dtype", type(logits).__name__)
+        raise TypeError(f"logits: expected a floating-point tensor, got {found}")
     with torch.enable_grad():
         v = logits.detach().requires_grad_()
         utility = _generator_utility(get_activation(divergence), v, generator_loss)
@@ -103,6 +110,8 @@ class Generator(nn.Module):
         super().__init__()
         self.latent_features, self.shape = latent_features, tuple(shape)
         sizes = [latent_features, *hidden]
+        if min(*sizes, *self.shape, 1) < 1:
+            raise ValueError(f"expected sizes of at least 1, got widths {sizes} and shape {self.shape}")
         layers: list[nn.Module] = []
         for wide, narrow in itertools.pairwise(sizes):
             layers += [nn.Linear(wide, narrow), nn.SiLU()]
@@ -111,7 +120,14 @@ class Generator(nn.Module):
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch ..."]:
         """Examples G(z), (batch, *shape)."""
+        if z.ndim != 2 or z.shape[1] != self.latent_features:
+            raise ValueError(f"expected noise (batch, {self.latent_features}), got {tuple(z.shape)}")
         return self.layers(z).unflatten(-1, self.shape)
+
+
+def _noise(generator: Generator, n: int, draws: torch.Generator) -> Tensor:
+    """n draws of the noise, in the type of the generator's weights."""
+    return torch.randn(n, generator.latent_features, generator=draws).to(next(generator.parameters()))
 
 
 def sample(generator: Generator, n: int, seed: int = 0) -> Float[Tensor, "n ..."]:
@@ -124,10 +140,14 @@ def sample(generator: Generator, n: int, seed: int = 0) -> Float[Tensor, "n ..."
 
     Returns:
         Examples (n, *shape), without gradients.
+
+    Raises:
+        ValueError: if n is not positive.
     """
-    noise = torch.randn(n, generator.latent_features, generator=torch.Generator().manual_seed(seed))
+    if n < 1:
+        raise ValueError(f"n: expected at least one draw, got {n}")
     with torch.no_grad():
-        return generator(noise)
+        return generator(_noise(generator, n, torch.Generator().manual_seed(seed)))
 
 
 # book/01-foundations/04-generative-modelling-by-vdm.qmd § Playing
@@ -164,6 +184,19 @@ class GameTraining:
     record_every: int = 50
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least = {"steps": 0, "batch_size": 2, "instance_noise": 0, "critic_steps": 0, "record_every": 1}
+        for name, least in at_least.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("generator_rate", "critic_rate", "largest_gradient"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+        if self.generator_loss not in GENERATOR_LOSSES:
+            raise ValueError(f"generator_loss must be one of {GENERATOR_LOSSES}, got {self.generator_loss!r}")
+
 
 class Move(NamedTuple):
     """The value of the game, on one batch, before a step."""
@@ -192,9 +225,17 @@ def train_fgan(
         The value of the game along the way.
 
     Raises:
-        FloatingPointError: if the value stops being finite.
+        TypeError: if the data are no floating-point tensor.
+        ValueError: if there are no data, their shape is not that of the generator's examples, or the critic
+            does not return one logit per example.
+        FloatingPointError: if the value or the generator's loss stops being finite.
     """
     activation = get_activation(divergence)
+    if not isinstance(data, Tensor) or not data.is_floating_point():
+        found = getattr(data, "dtype", type(data).__name__)
+        raise TypeError(f"data: expected a floating-point tensor, got {found}")
+    if data.ndim == 0 or len(data) == 0 or data.shape[1:] != generator.shape:
+        raise ValueError(f"data: expected n examples of shape {generator.shape}, got {tuple(data.shape)}")
     draws = torch.Generator().manual_seed(settings.seed)
     players = (list(critic.parameters()), list(generator.parameters()))
     optimisers = [
@@ -205,18 +246,23 @@ def train_fgan(
 
     def losses(step: int) -> GameLosses:
         real = data[torch.randint(len(data), (settings.batch_size,), generator=draws)]
-        fake = generator(torch.randn(settings.batch_size, generator.latent_features, generator=draws))
+        fake = generator(_noise(generator, settings.batch_size, draws))
         both = torch.cat([real, fake])
         if settings.instance_noise > 0:
-            both = both + settings.instance_noise * torch.randn(both.shape, generator=draws)
-        logits_p, logits_q = critic(both).split(settings.batch_size)
+            both = both + settings.instance_noise * torch.randn(both.shape, generator=draws).to(both)
+        logits = critic(both)
+        if logits.shape != both.shape[:1]:
+            shapes = f"{tuple(logits.shape)} for {len(both)} examples"
+            raise ValueError(f"the critic must return one logit per example, got shape {shapes}")
+        logits_p, logits_q = logits.split(settings.batch_size)
         result = game_losses(
             logits_p, logits_q, activation, settings.generator_loss, settings.critic_divergence
         )
-        if not bool(torch.isfinite(result.value)):
+        if not bool(torch.isfinite(result.value) & torch.isfinite(result.generator)):
             raise FloatingPointError(
-                f"the {activation.generator.name} game has value {result.value.item()} at step {step}; lower "
-                "the learning rates, or choose a divergence whose bound does not grow exponentially"
+                f"the {activation.generator.name} game has value {result.value.item()} and generator's loss "
+                f"{result.generator.item()} at step {step}; lower the learning rates, or choose a divergence "
+                "whose bound does not grow exponentially"
             )
         return result
 
@@ -255,7 +301,15 @@ class Coverage(NamedTuple):
 def nearest_cell(
     x: Float[Tensor, "n ..."], centres: Float[Tensor, "cells ..."], radius: float = math.inf
 ) -> Int[Tensor, " n"]:
-    """Index of the nearest centre, or the number of centres for points farther than the radius from all."""
+    """Index of the nearest centre, or the number of centres for points farther than the radius from all.
+
+    Raises:
+        ValueError: if there is no centre, or points and centres have different numbers of coordinates.
+    """
+    sizes = {math.prod(part.shape[1:]) for part in (x, centres)}
+    if min(x.ndim, centres.ndim) < 2 or len(centres) == 0 or len(sizes) > 1:
+        shapes = f"{tuple(x.shape)} and {tuple(centres.shape)}"
+        raise ValueError(f"expected points and at least one centre with as many coordinates, got {shapes}")
     distance, cell = torch.cdist(x.flatten(1), centres.flatten(1)).min(1)
     return torch.where(distance <= radius, cell, len(centres))
 
@@ -279,10 +333,15 @@ def coverage(
         Number of covered cells, number of cells with data, forward and reverse KL in nats.
 
     Raises:
-        ValueError: if a histogram is empty or has negative counts.
+        TypeError: if a histogram is no tensor.
+        ValueError: if the two have different cells, one of them is empty, or a count is negative.
     """
+    p, q = frequencies(counts_p), frequencies(counts_q)
+    if p.ndim != 1 or p.shape != q.shape:
+        shapes = f"{tuple(p.shape)} and {tuple(q.shape)}"
+        raise ValueError(f"expected two histograms with the same cells, got shapes {shapes}")
     forward = plug_in(counts_p, counts_q, "kl", pseudo_count).item()
     reverse = plug_in(counts_q, counts_p, "kl", pseudo_count).item()
-    occupied = counts_p > 0
-    enough = counts_q / counts_q.sum() >= least_share * counts_p / counts_p.sum()
+    occupied = p > 0
+    enough = q >= least_share * p
     return Coverage(int((occupied & enough).sum()), int(occupied.sum()), forward, reverse)

@@ -16,8 +16,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from agm.divergence_estimators import Estimate
+from agm.numerics import as_number
 
 TensorFunction = Callable[[Tensor], Tensor]
+
+
+def _check_values(values: Tensor) -> None:
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        found = getattr(values, "dtype", type(values).__name__)
+        raise TypeError(f"values: expected a floating-point tensor, got {found}")
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError(f"values: expected (..., n) with n >= 1, got shape {tuple(values.shape)}")
 
 
 def weighted_mean(
@@ -27,18 +36,26 @@ def weighted_mean(
 
     Args:
         values: the numbers; where the weight is zero they may be infinite.
-        weights: non-negative weights, normalised here; equal weights if None.
+        weights: non-negative weights, one for each value, normalised here; equal weights if None. They may
+            lack leading axes: then all rows have the same weights.
 
     Returns:
         The averages.
 
     Raises:
-        ValueError: if there is nothing to average, or a weight is negative, or all are zero.
+        TypeError: if the values are no floating-point tensor.
+        ValueError: if there is nothing to average, there is not one weight for each value, a weight is
+            negative, or all are zero.
     """
-    if values.ndim == 0 or values.shape[-1] == 0:
-        raise ValueError(f"expected values (..., n) with n >= 1, got shape {tuple(values.shape)}")
+    _check_values(values)
     if weights is None:
         return values.mean(-1)
+    own = weights.shape[-1:] == values.shape[-1:]
+    pairs = zip(reversed(weights.shape), reversed(values.shape), strict=False)
+    if not own or weights.ndim > values.ndim or any(size not in (1, other) for size, other in pairs):
+        shapes = f"{tuple(weights.shape)} for values of shape {tuple(values.shape)}"
+        raise ValueError(f"weights: expected one for each value, got shape {shapes}")
+    weights = weights.to(torch.promote_types(weights.dtype, values.dtype))  # whole numbers would wrap around
     total = weights.sum(-1)
     if bool((weights < 0).any()) or bool((total <= 0).any()) or not bool(torch.isfinite(total).all()):
         raise ValueError("weights: expected finite, non-negative weights with a positive sum")
@@ -133,10 +150,13 @@ def gap_parts(values: Float[Tensor, " n"], groups: Int[Tensor, " n"], function: 
         The parts; their sum is ``jensen_gap(values, function)``.
 
     Raises:
-        ValueError: if values and groups do not match.
+        TypeError: if the values are no floating-point tensor.
+        ValueError: if there are no values, or the groups are not whole numbers from 0, one for each value.
     """
-    if values.ndim != 1 or groups.shape != values.shape or int(groups.min()) < 0:
-        raise ValueError(f"groups: expected {len(values)} numbers from 0, one per value")
+    _check_values(values)
+    whole = not groups.is_floating_point() and groups.dtype != torch.bool
+    if values.ndim != 1 or groups.shape != values.shape or not whole or int(groups.min()) < 0:
+        raise ValueError(f"groups: expected {len(values)} whole numbers from 0, one per value")
     labels, index, counts = torch.unique(groups, return_inverse=True, return_counts=True)
     shares = counts.to(values.dtype) / len(values)
     means = values.new_zeros(len(labels)).index_add(0, index, values) / counts
@@ -158,10 +178,13 @@ def log_mean_exp(
         log of the weighted average of ``exp(log_values)``.
 
     Raises:
-        ValueError: if the weights are not weights.
+        TypeError: if the values are no floating-point tensor.
+        ValueError: if there is nothing to average, or the weights are not weights.
     """
+    _check_values(log_values)
     if weights is None:
         return torch.logsumexp(log_values, -1) - math.log(log_values.shape[-1])
+    weights = weights.to(torch.promote_types(weights.dtype, log_values.dtype))
     total = weighted_mean(torch.ones_like(log_values), weights) * weights.sum(-1)  # checks the weights
     positive = weights > 0
     log_weights = torch.where(positive, torch.log(torch.where(positive, weights, 1.0)), -math.inf)
@@ -241,28 +264,40 @@ def power_mean(
         weights: non-negative weights; equal weights if None.
 
     Returns:
-        The means, which increase with the order.
+        The means, which increase with the order; accurate also for orders near zero.
 
     Raises:
-        ValueError: if a value is not positive.
+        TypeError: if the values are no floating-point tensor, or the order is no number.
+        ValueError: if a value is not positive, the order is not a number, or the weights are not weights.
     """
+    _check_values(values)
+    order = as_number(order, "order")
     if not bool((values > 0).all()):
         raise ValueError("power_mean: expected positive values; add an offset or drop zeros, and say so")
+    if math.isnan(order):
+        raise ValueError("order: expected a real number or an infinity, got nan")
     log_values = torch.log(values)
+    centre = weighted_mean(log_values, weights)  # checks the weights
     if math.isinf(order):
         sign = math.copysign(1.0, order)
         used = log_values if weights is None else torch.where(weights > 0, log_values, -sign * math.inf)
         return torch.exp(sign * (sign * used).amax(-1))
     if order == 0:
-        return torch.exp(weighted_mean(log_values, weights))
-    return torch.exp(log_mean_exp(order * log_values, weights) / order)
+        return torch.exp(centre)
+    # Dividing by a small order would magnify rounding errors: divide only what exceeds the geometric mean.
+    near = (order * (log_values - centre.unsqueeze(-1))).abs().amax(-1) < 0.5
+    inside = torch.where(near.unsqueeze(-1), log_values, 0.0)
+    precise = weighted_mean(inside, weights) + log_gap(order * inside, weights) / order
+    plain = log_mean_exp(torch.where(near.unsqueeze(-1), 0.0, order * log_values), weights) / order
+    return torch.exp(torch.where(near, precise, plain))
 
 
 # book/01-foundations/05-jensens-inequality.qmd § Implementation in PyTorch
 def _group_log_means(log_values: Tensor, size: int) -> Tensor:
+    _check_values(log_values)
     n = log_values.shape[-1]
-    if size < 1 or n < 2 * size:
-        raise ValueError(f"size: need at least two groups, got {n} draws for groups of {size}")
+    if not isinstance(size, int) or size < 1 or n < 2 * size:
+        raise ValueError(f"size: need at least two groups of whole size, got {n} draws for groups of {size}")
     kept = log_values[..., : n - n % size]
     return log_mean_exp(kept.unflatten(-1, (-1, size)))
 

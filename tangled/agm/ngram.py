@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from agm.baselines import inverse_cdf
+from agm.baselines import as_symbols, inverse_cdf
 
 
 def windows(
@@ -27,10 +27,24 @@ def windows(
 
     Returns:
         The contexts, nearest symbol first, and the targets.
+
+    Raises:
+        ValueError: if the ids are no sequence, or the length is negative.
     """
+    if ids.ndim != 1 or length < 0:
+        raise ValueError(f"expected ids (time,) and a length from 0, got {tuple(ids.shape)} and {length}")
     padded = torch.cat([torch.full((length,), start, dtype=torch.long), ids])
     contexts = [padded[length - lag : len(padded) - lag] for lag in range(1, length + 1)]
     return torch.stack(contexts, 1) if contexts else ids.new_zeros((len(ids), 0)), ids
+
+
+def _pairs(contexts: Tensor, targets: Tensor, base: int, n_symbols: int) -> tuple[Tensor, Tensor]:
+    """Contexts and targets as int64, if they are as many and all symbols are in range."""
+    contexts = as_symbols(contexts, "contexts", base, 2)
+    targets = as_symbols(targets, "targets", n_symbols, 1)
+    if len(targets) != len(contexts):
+        raise ValueError(f"expected as many targets as contexts, got {len(targets)} and {len(contexts)}")
+    return contexts, targets
 
 
 def _context_codes(contexts: Tensor, base: int) -> list[Tensor]:
@@ -110,27 +124,39 @@ class NGram:
             The fitted model.
 
         Raises:
-            ValueError: if symbols are out of range, or the context is too long to be numbered in 63 bits.
+            TypeError: if contexts or targets are no whole numbers.
+            ValueError: if there are none or not as many of both, symbols are out of range, or the context
+                is too long to be numbered in 63 bits.
         """
         base = n_context_symbols or n_symbols
-        if len(targets) == 0 or len(targets) != len(contexts):
-            raise ValueError(f"expected as many targets as contexts, got {len(targets)} and {len(contexts)}")
+        contexts, targets = _pairs(contexts, targets, base, n_symbols)
+        if len(targets) == 0:
+            raise ValueError("targets: expected at least one")
         if base ** contexts.shape[1] * n_symbols >= 2**63:
             raise ValueError(f"contexts of {contexts.shape[1]} symbols over {base} are too long: use fewer")
-        for name, symbols, size in (("contexts", contexts, base), ("targets", targets, n_symbols)):
-            if symbols.numel() and not 0 <= int(symbols.min()) <= int(symbols.max()) < size:
-                raise ValueError(f"{name}: expected symbols in [0, {size})")
         codes = _context_codes(contexts, base)
         return cls(n_symbols, tuple(_Level.count(code, targets, n_symbols) for code in codes), base)
 
     def shortened(self, length: int) -> NGram:
-        """The same model with contexts of at most ``length`` symbols."""
+        """The same model with contexts of at most ``length`` symbols.
+
+        Raises:
+            ValueError: if the length is negative.
+        """
+        if length < 0:
+            raise ValueError(f"length: expected a number of symbols from 0, got {length}")
         return NGram(self.n_symbols, self.levels[: length + 1], self.n_context_symbols)
 
     def log_prob_by_length(
         self, contexts: Int[Tensor, "n length"], targets: Int[Tensor, " n"]
     ) -> Float[Tensor, "lengths n"]:
-        """Log-probability of each target, in nats, given the first 0, 1, 2, … symbols of its context."""
+        """Log-probability of each target, in nats, given the first 0, 1, 2, … symbols of its context.
+
+        Raises:
+            TypeError: if contexts or targets are no whole numbers.
+            ValueError: if they are not as many of both, or symbols are out of range.
+        """
+        contexts, targets = _pairs(contexts, targets, self.n_context_symbols, self.n_symbols)
         probability = torch.full(targets.shape, 1 / self.n_symbols, dtype=torch.float64)
         by_length = []
         codes = _context_codes(contexts[:, : len(self.levels) - 1], self.n_context_symbols)
@@ -161,10 +187,19 @@ class NGram:
 
         Returns:
             The new symbols, without the prompt.
+
+        Raises:
+            TypeError: if the prompt does not consist of whole numbers.
+            ValueError: if it is shorter than the context or has symbols out of range, or if contexts have
+                another alphabet than targets.
         """
         length = len(self.levels) - 1
-        ids = prompt.tolist()
+        if length and self.n_context_symbols != self.n_symbols:
+            raise ValueError("a model whose contexts have another alphabet cannot continue its own output")
+        ids = as_symbols(prompt, "prompt", self.n_symbols, 1).tolist()
+        if len(ids) < length:
+            raise ValueError(f"prompt: expected at least {length} symbols, got {len(ids)}")
         for number in torch.rand(n, generator=generator, dtype=torch.float64):
             context = torch.tensor([ids[len(ids) - length :][::-1]], dtype=torch.long)
             ids.append(int(inverse_cdf(self.probabilities(context)[0], number)))
-        return torch.tensor(ids[len(prompt) :])
+        return torch.tensor(ids[len(prompt) :], dtype=torch.long)

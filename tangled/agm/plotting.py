@@ -114,14 +114,21 @@ def image_grid(
         A display object.
 
     Raises:
-        PlotError: if the shape is none of these or there is no image.
+        PlotError: if the shape is none of these, there is no image, a value is not finite, or the grid has no
+            columns, pixels without size or gaps below zero.
     """
+    if not isinstance(images, Tensor):
+        raise PlotError(f"images: expected a tensor, got {type(images).__name__}")
+    if columns < 1 or gap < 0 or (scale is not None and scale < 1):
+        raise PlotError(f"columns {columns}, gap {gap}, scale {scale}: expected at least 1, 0 and 1")
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
         raise PlotError(
             f"images of shape {tuple(images.shape)}: expected (n, 1 or 3, height, width) with n > 0"
         )
+    if not bool(images.isfinite().all()):
+        raise PlotError("images: expected finite values; a model may have become infinite")
     n, _, height, width = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -153,6 +160,7 @@ def waveform_and_spectrogram(waveform: Tensor, sample_rate: int, *, title: str |
     """
     if waveform.ndim != 1:
         raise PlotError(f"waveform of shape {tuple(waveform.shape)}: expected (time,)")
+    waveform = waveform.detach().cpu()
     seconds = len(waveform) / sample_rate
     log_mel = mel_spectrogram(waveform, sample_rate).numpy()
     figure, (above, below) = plt.subplots(2, 1, sharex=True, height_ratios=(1, 1.6))

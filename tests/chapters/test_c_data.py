@@ -199,6 +199,20 @@ def test_spoken_digits_are_trimmed_clips() -> None:
         assert clip[:400].abs().max() > 0.005 and clip[-400:].abs().max() > 0.005
 
 
+def test_speech_has_neither_noise_nor_signals() -> None:
+    data = load("speech", "all")
+    assert len(data) == 1698
+    for index in range(len(data)):
+        clip = data.clip(index)
+        frames = clip[: len(clip) // 256 * 256].view(-1, 256) * torch.hann_window(256)
+        power = torch.fft.rfft(frames).abs() ** 2
+        energy = power.sum(1)
+        share = power[energy > 1e-3 * energy.max()] / energy[energy > 1e-3 * energy.max(), None]
+        flatness = torch.exp((share + 1e-12).log().mean(1)) / share.mean(1)
+        assert flatness.median() < 0.4, f"clip {index} is noise"
+        assert share.topk(3).values.sum(1).median() < 0.975, f"clip {index} is a tone"
+
+
 def tone(frequency: float, seconds: float = 0.5, rate: int = 8000) -> torch.Tensor:
     """A sine wave of amplitude one half."""
     return 0.5 * torch.sin(2 * math.pi * frequency * torch.arange(int(seconds * rate)) / rate)
@@ -294,6 +308,11 @@ def test_image_grid_puts_every_pixel_in_its_place() -> None:
     for bad in (torch.zeros(0, 1, 2, 2), torch.zeros(1, 2, 2, 2), torch.zeros(4)):
         with pytest.raises(PlotError, match="expected"):
             image_grid(bad)
+    for settings in ({"columns": 0}, {"scale": 0}, {"gap": -1}):
+        with pytest.raises(PlotError, match="expected at least"):
+            image_grid(images, **settings)
+    with pytest.raises(PlotError, match="finite"):
+        image_grid(images * math.inf)
 
 
 def test_figures_are_reproducible_files() -> None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from agm.audio import audio_player, griffin_lim, mel_frames, mel_spectrogram, synthesise_chorale
+from agm.audio import (
+    PLAYER_RATES,
+    AudioError,
+    audio_player,
+    griffin_lim,
+    mel_frames,
+    mel_spectrogram,
+    synthesise_chorale,
+)
 from scipy import signal
 
 from tests.oracles.inputs import SEEDS, agree, integers, numbers
@@ -74,7 +82,7 @@ def test_griffin_lim_finds_the_spectrum_again(seed: int) -> None:
 
 
 @each_seed
-@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("sample_rate", PLAYER_RATES)
 def test_player_holds_the_sound(seed: int, sample_rate: int) -> None:
     time = np.arange(sample_rate) / sample_rate
     sound = 0.4 * np.sin(2 * np.pi * (220 + 40 * seed) * time) + 0.2 * np.sin(2 * np.pi * 550 * time)
@@ -95,3 +103,27 @@ def test_chorale_sounds_at_the_pitches_written(seed: int) -> None:
     for pitch, note in zip(pitches, np.split(sound, 4), strict=True):
         frequencies, power = signal.periodogram(note, 16000, window="hann", nfft=2**16)
         assert 12 * np.log2(frequencies[power.argmax()] / 440) + 69 == pytest.approx(pitch, abs=0.1)
+
+
+def test_spectra_do_not_depend_on_the_precision_of_the_waveform() -> None:
+    waveform = torch.from_numpy(numbers(0).normal(size=700)) / 10
+    agree(mel_spectrogram(waveform), mel_spectrogram(waveform.float()))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: audio_player(torch.zeros(900), 11000, "nothing"), "11000"),
+        (lambda: mel_spectrogram(torch.zeros(900, dtype=torch.int16)), "int16"),
+        (lambda: mel_spectrogram(torch.zeros(900), n_mels=0), "n_mels 0"),
+        (lambda: audio_player(torch.ones(900, dtype=torch.int16), 8000, "loud"), "finite floats"),
+        (lambda: synthesise_chorale(integers([60, 62])), "n_steps"),
+        (lambda: synthesise_chorale(integers(np.zeros((0, 4)))), "not empty"),
+        (lambda: mel_frames([]), "at least one"),
+        (lambda: mel_frames([torch.zeros(2, 900)]), "time"),
+        (lambda: griffin_lim(torch.zeros(40)), "n_mels"),
+    ],
+)
+def test_sounds_that_are_none_are_refused(call, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        call()

@@ -40,6 +40,8 @@ def test_bits_are_the_entropy_in_base_two(seed: int) -> None:
     p = simplex(seed, 1, 6)[0]
     agree((tensor(p) * bits_per(tensor(np.log(p)), 1)).sum(), stats.entropy(p, base=2))
     agree(bits_per(tensor([-3.0, -8.0]), tensor([3, 4])), [np.log2(np.e), np.log2(np.e) * 2])
+    agree(bits_per(tensor([-3.0, -8.0]), integers([3, 4])), [np.log2(np.e), np.log2(np.e) * 2])
+    agree(bits_per(tensor([-3.0]), integers([3])[0]), [np.log2(np.e)])
 
 
 @each_seed
@@ -159,6 +161,15 @@ def test_markov_chain_scores_like_a_chain_of_torch_categoricals(seed: int) -> No
     agree(chain.log_prob(integers(states[0])), oracle)
 
 
+def test_markov_chain_of_bytes_counts_like_any_other() -> None:
+    states = numbers(0).integers(0, 200, size=300)
+    chain = MarkovChain.fit([integers(states).to(torch.uint8)], 200)
+    seen = np.unique(states[:-1])
+    oracle = confusion_matrix(states[:-1], states[1:], labels=range(200), normalize="true")
+    agree(chain.transition[integers(seen)], oracle[seen])
+    agree(chain.log_prob(integers(states).to(torch.uint8)), chain.log_prob(integers(states)))
+
+
 def test_markov_chain_forbids_what_it_has_never_seen() -> None:
     chain = MarkovChain.fit([integers([0, 1, 0, 1])], 2)
     assert chain.log_prob(integers([0, 0])).item() == -math.inf
@@ -172,3 +183,40 @@ def test_markov_chain_visits_states_as_powers_of_its_matrix_say(seed: int) -> No
     fourth = [int(chain.sample(4, source)[-1]) for _ in range(600)]
     expected = chain.initial.numpy() @ np.linalg.matrix_power(chain.transition.numpy(), 3)
     assert stats.chisquare(np.bincount(fourth, minlength=3), 600 * expected).pvalue > 1e-3
+
+
+LEVELS = integers(numbers(0).integers(0, 4, size=(20, 3)))
+NORMAL = tensor(numbers(0).normal(size=(30, 3)))
+CHAIN = MarkovChain.fit([LEVELS.flatten()], 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: bits_per(tensor([-1.0, -2.0]), tensor([1.0, 2.0, 3.0])), ValueError, "units"),
+        (lambda: bits_per(tensor([-1.0]), 0), ValueError, "positive"),
+        (lambda: bits_per(integers([-1]), 1), TypeError, "floating-point"),
+        (lambda: inverse_cdf(tensor([0.0, 1.0]), tensor(-0.1)), ValueError, "uniform"),
+        (lambda: inverse_cdf(tensor([0.0, 1.0]), tensor(math.nan)), ValueError, "uniform"),
+        (lambda: inverse_cdf(tensor([0.0, 1.0]), 0.5), TypeError, "expected tensors"),
+        (lambda: inverse_cdf(tensor([[0.0, 1.0]]), tensor([0.5, 0.5])), ValueError, "one row"),
+        (lambda: inverse_cdf(tensor([]), tensor(0.5)), ValueError, "one row"),
+        (lambda: Histogram.fit(LEVELS.double(), 4), TypeError, "whole numbers"),
+        (lambda: Histogram.fit(LEVELS, 4, pseudo_count=-1), ValueError, "pseudo-count"),
+        (lambda: Histogram.fit(LEVELS, 4).log_prob(LEVELS[:, :2]), ValueError, "rows of 3"),
+        (lambda: Histogram.fit(LEVELS, 4).log_prob(LEVELS + 1), ValueError, "in .0, 4."),
+        (lambda: Histogram.fit(LEVELS, 4).log_prob(LEVELS - 1), ValueError, "in .0, 4."),
+        (lambda: Gaussian.fit(NORMAL[0]), ValueError, "finite rows"),
+        (lambda: Gaussian.fit(NORMAL * math.nan), ValueError, "finite rows"),
+        (lambda: Gaussian.fit(NORMAL).log_prob(NORMAL[:, :1]), ValueError, "rows of 3"),
+        (lambda: Gaussian.fit(NORMAL).given(NORMAL), ValueError, "1 to 2"),
+        (lambda: MarkovChain.fit([], 4), ValueError, "at least one"),
+        (lambda: MarkovChain.fit([LEVELS.flatten()], 4, pseudo_count=-1), ValueError, "pseudo_count"),
+        (lambda: CHAIN.log_prob(integers([0, -1])), ValueError, "in .0, 4."),
+        (lambda: CHAIN.log_prob(integers([])), ValueError, "at least one"),
+        (lambda: CHAIN.sample(0, generator(0)), ValueError, "length"),
+    ],
+)
+def test_meaningless_questions_are_refused(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

@@ -10,7 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from agm.fgan import Generator, coverage, force, game_losses, nearest_cell, sample
+from agm.critics import Critic
+from agm.fgan import (
+    GameTraining,
+    Generator,
+    coverage,
+    force,
+    game_losses,
+    nearest_cell,
+    sample,
+    train_fgan,
+)
+from agm.jax.fgan import Game, Perceptron, load_torch_weights
+from flax import nnx
 from scipy import stats
 from scipy.spatial import KDTree
 from sklearn.neighbors import NearestNeighbors
@@ -91,6 +103,7 @@ def test_nearest_cell_is_that_of_a_tree(seed: int, radius: float) -> None:
     _, oracle = KDTree(centres.reshape(9, 4)).query(x.reshape(200, 4), distance_upper_bound=radius)
     found = nearest_cell(tensor(x), tensor(centres), radius)
     agree(found, oracle)
+    agree(nearest_cell(tensor(x), tensor(centres).flatten(1), radius), oracle)
     if math.isinf(radius):
         search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(centres.reshape(9, 4))
         agree(found, search.kneighbors(x.reshape(200, 4), return_distance=False)[:, 0])
@@ -112,3 +125,51 @@ def test_coverage_is_measured_by_scipys_entropies(seed: int, pseudo_count: float
     ]
     assert found.cells == len(occupied)
     assert found.covered == np.sum(shares[1][occupied] / shares[0][occupied] >= 0.25)
+
+
+AFFINE = Generator(2, (2,), hidden=())
+COUNTS = integers([5, 5, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: coverage(COUNTS, integers([0, 0, 0])), ValueError, "at least one observation"),
+        (lambda: coverage(COUNTS, integers([1, 2])), ValueError, "same cells"),
+        (lambda: coverage(COUNTS, integers([[1, 2, 3]])), ValueError, "same cells"),
+        (lambda: coverage(COUNTS, [1, 2, 3]), TypeError, "counts"),
+        (lambda: force(integers([1, 2])), TypeError, "floating-point"),
+        (lambda: nearest_cell(tensor([[0, 0]]), tensor([[0, 0, 0]])), ValueError, "as many coordinates"),
+        (lambda: nearest_cell(tensor([[0, 0]]), tensor(np.zeros((0, 2)))), ValueError, "at least one"),
+        (lambda: Generator(0, (2,)), ValueError, "at least 1"),
+        (lambda: AFFINE(torch.zeros(5, 3)), ValueError, "expected noise"),
+        (lambda: sample(AFFINE, 0), ValueError, "at least one"),
+        (lambda: GameTraining(batch_size=1), ValueError, "batch_size"),
+        (lambda: GameTraining(momentum=1.0), ValueError, "momentum"),
+        (lambda: GameTraining(generator_loss="saturating"), ValueError, "saturating"),
+        (lambda: GameTraining(critic_rate=math.nan), ValueError, "critic_rate"),
+        (lambda: train_fgan(AFFINE, Critic(2), torch.zeros(9, 3)), ValueError, "examples of shape"),
+        (lambda: train_fgan(AFFINE, Critic(2), torch.zeros(0, 2)), ValueError, "examples of shape"),
+        (lambda: train_fgan(AFFINE, Critic(2), integers([[1, 2]])), TypeError, "floating-point"),
+        (lambda: train_fgan(AFFINE, torch.nn.Linear(2, 1), torch.zeros(9, 2)), ValueError, "one logit"),
+    ],
+)
+def test_meaningless_questions_are_refused(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_games_are_played_in_double_precision_too() -> None:
+    generator, data = Generator(2, (2,), hidden=()).double(), torch.zeros(9, 2).double()
+    train_fgan(generator, Critic(2, (4,)).double(), data, "kl", GameTraining(steps=2, instance_noise=0.1))
+    assert sample(generator, 3).dtype == torch.float64
+
+
+def test_twin_refuses_what_it_does_not_know() -> None:
+    def draw(key: jax.Array, n: int) -> jax.Array:
+        return jax.random.normal(key, (n, 2))
+
+    with pytest.raises(ValueError, match="numbered from 0"):
+        Game(draw, steps=1).compiled()(0, 99, False, 0)
+    with pytest.raises(ValueError, match="do not fit"):
+        load_torch_weights(Perceptron((3, 2), rngs=nnx.Rngs(0)), AFFINE.state_dict())

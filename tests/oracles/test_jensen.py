@@ -196,3 +196,48 @@ def test_averages_in_groups_are_those_of_scipy(seed: int, size: int) -> None:
     gap = gap_of_averages(tensor(logs), size, tensor(log_mean))
     agree(gap.value, excess.mean(1))
     agree(gap.standard_error, stats.sem(excess, axis=1))
+
+
+@each_seed
+@pytest.mark.parametrize("order", [1e-300, -1e-13, 1e-13, 1e-7, -1e-3, 0.02])
+def test_power_mean_keeps_its_digits_near_order_zero(seed: int, order: float) -> None:
+    values, weights = (row[:1] for row in positive(seed))
+    with mpmath.mp.workdps(400):
+        share = [mpmath.mpf(float(w)) / mpmath.fsum(map(float, weights[0])) for w in weights[0]]
+        powers = [mpmath.mpf(float(v)) ** mpmath.mpf(order) for v in values[0]]
+        oracle = mpmath.fsum(w * p for w, p in zip(share, powers, strict=True)) ** (1 / mpmath.mpf(order))
+    agree(power_mean(tensor(values[0]), order, tensor(weights[0])), float(oracle), rtol=1e-12)
+    agree(power_mean(tensor([1.0, 4.0]), order), 2.0, rtol=2 * abs(order) + 1e-14)
+
+
+def test_weights_of_bytes_do_not_wrap_around() -> None:
+    values = numbers(0).normal(size=3)
+    weights = np.array([200, 100, 250])
+    agree(
+        weighted_mean(tensor(values), integers(weights).to(torch.uint8)), np.average(values, weights=weights)
+    )
+    agree(
+        log_mean_exp(tensor(values), integers(weights)), special.logsumexp(values, b=weights / weights.sum())
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: weighted_mean(tensor([1, 2, 3]), tensor([1])), ValueError, "one for each value"),
+        (lambda: weighted_mean(tensor([1, 2]), tensor([[1, 2], [3, 4]])), ValueError, "one for each value"),
+        (lambda: weighted_mean(tensor([1, 2]), tensor([1, math.nan])), ValueError, "finite"),
+        (lambda: weighted_mean(integers([1, 2])), TypeError, "floating-point"),
+        (lambda: weighted_mean([1.0, 2.0]), TypeError, "floating-point"),
+        (lambda: log_mean_exp(tensor([])), ValueError, "n >= 1"),
+        (lambda: gap_parts(tensor([]), integers([]), torch.square), ValueError, "n >= 1"),
+        (lambda: gap_parts(tensor([1, 2]), tensor([0, 1]), torch.square), ValueError, "whole numbers"),
+        (lambda: power_mean(tensor([1, 4]), math.inf, tensor([0, 0])), ValueError, "positive sum"),
+        (lambda: power_mean(tensor([1, 4]), math.nan), ValueError, "order"),
+        (lambda: power_mean(tensor([1, 4]), "2"), TypeError, "order"),
+        (lambda: importance_weighted_bound(tensor([1, 2, 3, 4]), 1.5), ValueError, "size"),
+    ],
+)
+def test_meaningless_questions_are_refused(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

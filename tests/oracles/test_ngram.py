@@ -103,3 +103,40 @@ def test_no_context_is_a_smoothed_histogram() -> None:
     agree(
         model.probabilities(integers(np.zeros((1, 0)))), tensor([(counts + kinds / 4) / (len(ids) + kinds)])
     )
+
+
+def test_ngram_of_bytes_counts_like_any_other() -> None:
+    ids = integers(numbers(0).integers(0, 200, size=300))
+    contexts, targets = windows(ids, 2, start=0)
+    whole, found = (NGram.fit(c, t, 200) for c, t in ((contexts, targets), (contexts.byte(), targets.byte())))
+    agree(found.levels[2].pairs, whole.levels[2].pairs)
+    agree(found.log_prob(contexts.byte(), targets.byte()), whole.log_prob(contexts, targets))
+
+
+IDS = integers(sequence(0))
+BIGRAM = NGram.fit(*windows(IDS, 1, start=0), 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: BIGRAM.log_prob(integers([[0]]), integers([4])), ValueError, "targets"),
+        (lambda: BIGRAM.log_prob(integers([[-1]]), integers([0])), ValueError, "contexts"),
+        (lambda: BIGRAM.log_prob(integers([[0], [1]]), integers([0])), ValueError, "as many"),
+        (lambda: BIGRAM.log_prob(tensor([[0.0]]), integers([0])), TypeError, "whole numbers"),
+        (lambda: NGram.fit(integers(np.zeros((0, 1))), integers([]), 4), ValueError, "at least one"),
+        (lambda: BIGRAM.shortened(-1), ValueError, "length"),
+        (lambda: BIGRAM.continue_sequence(integers([]), 3, torch.Generator()), ValueError, "at least 1"),
+        (lambda: BIGRAM.continue_sequence(integers([7]), 3, torch.Generator()), ValueError, "prompt"),
+        (
+            lambda: NGram.fit(*windows(IDS, 1, start=0), 4, n_context_symbols=9).continue_sequence(
+                IDS, 3, torch.Generator()
+            ),
+            ValueError,
+            "another alphabet",
+        ),
+    ],
+)
+def test_meaningless_questions_are_refused(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

@@ -20,7 +20,9 @@ from agm.data.registries import Package
 
 SAMPLE_RATE = 8000
 _DIGIT_PROMPTS = {f"digits/{digit}" for digit in DIGIT_NAMES}
-
+_NO_SPEECH = {f"{direction}-2tone" for direction in ("ascending", "descending")} | {
+    *("beep", "beeperr", "confbridge-join", "confbridge-leave", "silence/1", "silence/2")
+}
 
 _PACKAGES = (
     ("en", 18272864, "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d"),
@@ -52,7 +54,7 @@ def trim(waveform: np.ndarray, threshold: float = 0.01, margin: int = 200) -> np
     Returns:
         The shorter waveform, float32, with mean removed; empty if nothing sounds.
     """
-    if not np.ptp(waveform) > 0:
+    if len(waveform) == 0 or not np.ptp(waveform) > 0:
         return np.zeros(0, dtype=np.float32)
     centred = waveform - waveform.mean()
     peak = np.abs(centred).max()
@@ -69,7 +71,7 @@ def _build(paths: list[Path], pattern: str, longest: float) -> dict[str, np.ndar
             samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
             if rate != SAMPLE_RATE or samples.ndim != 1:
                 raise DataError(f"{path}: {name} is not mono at {SAMPLE_RATE} Hz: fetch the package again")
-            clip = trim(samples) if len(samples) else samples
+            clip = trim(samples)
             if 0 < len(clip) <= longest * SAMPLE_RATE:
                 voice, _, prompt = name.partition("/sounds/")[2].partition("/")
                 clips.append(np.rint(clip * 32767).astype(np.int16))
@@ -134,7 +136,8 @@ def load_speech(split: Split = "train") -> AudioData:
     """Load words and short phrases by the same five voices, for models that need more than 50 clips.
 
     A prompt has the same name in every language; it is held out in all of them or in none. The
-    digits of `load_spoken_digits` are not among the clips.
+    digits of `load_spoken_digits` are not among the clips, nor are the prompts that nobody speaks: six
+    signals and two pieces of silence.
 
     Args:
         split: `train` (about nine tenths), `test` or `all`; ordered by voice, then prompt.
@@ -148,9 +151,9 @@ def load_speech(split: Split = "train") -> AudioData:
     """
     check_split(split)
     arrays = processed("speech", SPEECH_SOURCES, partial(_build, pattern="*.wav", longest=2.0), recipe=1)
-    is_digit = np.array([name in _DIGIT_PROMPTS for name in arrays["names"]])
+    left_out = np.array([name in _DIGIT_PROMPTS | _NO_SPEECH for name in arrays["names"]])
     chosen = select(split, held_out(arrays["names"].tolist(), 0.1))
-    chosen = chosen[~is_digit[chosen]]
+    chosen = chosen[~left_out[chosen]]
     voices, labels = np.unique(arrays["voices"], return_inverse=True)
     return AudioData(
         "speech",

@@ -58,8 +58,15 @@ def load_torch_weights(network: Perceptron, state: Mapping[str, Any]) -> Percept
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: if number or sizes of the layers differ.
     """
     arrays = [np.asarray(value) for value in state.values()]
+    parts = ((layer.kernel.shape[::-1], (layer.out_features,)) for layer in network.layers)
+    ours, theirs = list(itertools.chain(*parts)), [array.shape for array in arrays]
+    if ours != theirs:
+        raise ValueError(f"layers of sizes {theirs} do not fit a network with {ours}")
     for layer, weight, bias in zip(network.layers, arrays[::2], arrays[1::2], strict=True):
         layer.kernel.set_value(jnp.asarray(weight.T))
         layer.bias = nnx.Param(jnp.asarray(bias))
@@ -131,7 +138,8 @@ class Game:
         """A compiled function of a seed and of the last three arguments of ``twin_losses``.
 
         Returns:
-            The function; it returns a sample of the trained model and the value of the game at each step.
+            The function; it returns a sample of the trained model and the value of the game at each step,
+            and raises a ValueError for numbers that are not in ``INDEX``.
         """
         sizes = (
             (2, self.hidden, self.hidden, 1),
@@ -183,4 +191,14 @@ class Game:
             carry, values = jax.lax.scan(step, (players, states), jax.random.split(keys[2], self.steps))
             return fake(carry[0][1], keys[3], self.draws), values
 
-        return jax.jit(play)
+        jitted = jax.jit(play)
+
+        def checked(
+            seed: int, divergence: int, heuristic: bool, critic_divergence: int
+        ) -> tuple[Array, Array]:
+            for number in (divergence, critic_divergence):  # lax.switch would clamp them silently
+                if number not in INDEX.values():
+                    raise ValueError(f"divergences are numbered from 0 to {len(INDEX) - 1}, got {number}")
+            return jitted(seed, divergence, heuristic, critic_divergence)
+
+        return checked
