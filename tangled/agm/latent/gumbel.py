@@ -1,0 +1,105 @@
+"""Categories from noise: Gumbel-max, its Gumbel-softmax (Concrete) relaxation, and straight-through."""
+
+from __future__ import annotations
+
+# book/03-latent/19-reparameterisation.qmd § Gumbel noise and what is made of it
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def gumbel_noise(
+    shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "..."]:
+    """Standard Gumbel noise, -log of an exponential variable; always finite.
+
+    Args:
+        shape: of the result.
+        generator: source of randomness, and device.
+        dtype: of the result; the noise is made in float64.
+
+    Returns:
+        The noise, between about -3.7 and 37.5.
+    """
+    uniform = torch.rand(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+    exponential = -torch.log1p(-uniform.clamp(min=2.0**-54))  # u = 0 would give an infinite value
+    return -torch.log(exponential).to(dtype)
+
+
+def _check(logits: Tensor, noise: Tensor, temperature: float) -> None:
+    if not temperature > 0:
+        raise ValueError(f"temperature: must be positive, got {temperature}; for the limit use gumbel_max")
+    if noise.shape[-1:] != logits.shape[-1:]:
+        shapes = f"{tuple(noise.shape)} and {tuple(logits.shape)}"
+        raise ValueError(f"noise and logits: expected as many values as categories, got {shapes}")
+
+
+def gumbel_max(
+    logits: Float[Tensor, "*batch categories"], noise: Float[Tensor, "*draws categories"]
+) -> Float[Tensor, "*draws categories"]:
+    """One-hot draws of softmax(logits): the argmax of logits plus Gumbel noise (@eq-rp-gumbel-max).
+
+    Args:
+        logits: unnormalised log-probabilities.
+        noise: Gumbel noise, one number for every category and draw.
+
+    Returns:
+        One-hot vectors, without gradient.
+    """
+    _check(logits, noise, 1.0)
+    perturbed = (logits + noise).detach()
+    return torch.nn.functional.one_hot(perturbed.argmax(-1), perturbed.shape[-1]).to(perturbed.dtype)
+
+
+def gumbel_softmax(
+    logits: Float[Tensor, "*batch categories"],
+    noise: Float[Tensor, "*draws categories"],
+    temperature: float,
+    hard: bool = False,
+) -> Float[Tensor, "*draws categories"]:
+    """Relaxed draws (@eq-rp-softmax), or with ``hard`` their straight-through version.
+
+    Args:
+        logits: unnormalised log-probabilities.
+        noise: Gumbel noise.
+        temperature: tau, positive.
+        hard: forward the one-hot vector of *the same* noise, backward the gradient of the relaxed one.
+
+    Returns:
+        Points of the simplex.
+
+    Raises:
+        ValueError: if the temperature is not positive or the shapes do not fit.
+    """
+    _check(logits, noise, temperature)
+    soft = torch.softmax((logits + noise) / temperature, -1)
+    if not hard:
+        return soft
+    one_hot = gumbel_max(logits, noise)
+    return one_hot + (soft - soft.detach())  # exactly one-hot in value
+
+
+def concrete_log_prob(
+    y: Float[Tensor, "*batch categories"],
+    logits: Float[Tensor, "*batch categories"],
+    temperature: Float[Tensor, ""] | float,
+) -> Float[Tensor, "*batch"]:
+    """Log-density of the Concrete distribution (@eq-rp-concrete; Maddison et al., 2017).
+
+    Args:
+        y: points inside the simplex.
+        logits: unnormalised log-probabilities.
+        temperature: tau, positive.
+
+    Returns:
+        Logarithm of the density with respect to all but one coordinate.
+    """
+    n, log_y, tau = y.shape[-1], torch.log(y), torch.as_tensor(temperature, dtype=y.dtype, device=y.device)
+    score = logits - tau * log_y
+    normaliser = torch.logsumexp(score, -1)
+    return (
+        math.lgamma(n) + (n - 1) * torch.log(tau) + (score - log_y).sum(-1) - n * normaliser
+    )  # (n - 1)! = gamma(n)
