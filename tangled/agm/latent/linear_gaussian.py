@@ -53,6 +53,13 @@ class LinearGaussian:
     noise_variance: Float[Tensor, " data"]
 
     def __post_init__(self) -> None:
+        parts = (self.loadings, self.mean, self.noise_variance)
+        if not all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+            raise TypeError("loadings, mean and noise_variance: expected three floating-point tensors")
+        if len({part.dtype for part in parts}) > 1:
+            raise ValueError(
+                f"loadings, mean, noise_variance: one type for all, got {[p.dtype for p in parts]}"
+            )
         shapes = [tuple(part.shape) for part in (self.loadings, self.mean, self.noise_variance)]
         if self.loadings.ndim != 2 or shapes[1] != shapes[0][:1] or shapes[2] != shapes[0][:1]:
             raise ValueError(f"expected loadings (d, k), mean (d,) and noise_variance (d,), got {shapes}")
@@ -63,6 +70,14 @@ class LinearGaussian:
     def latent_size(self) -> int:
         """Number of latent dimensions."""
         return self.loadings.shape[1]
+
+    def _centred(self, x: Tensor) -> Tensor:
+        """The data less their mean; refuses data that would be broadcast along their last axis."""
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x: expected a tensor, got {type(x).__name__}")
+        if x.ndim == 0 or x.shape[-1] != len(self.mean):
+            raise ValueError(f"x: expected shape (..., {len(self.mean)}), got {tuple(x.shape)}")
+        return x - self.mean
 
     def covariance(self) -> Float[Tensor, "data data"]:
         """Covariance of x: W W' + diag(psi)."""
@@ -80,7 +95,7 @@ class LinearGaussian:
 
     def posterior_mean(self, x: Float[Tensor, "*batch data"]) -> Float[Tensor, "*batch latent"]:
         """Mean of z given x, a linear function of x (@eq-eb-posterior)."""
-        projected = ((x - self.mean) / self.noise_variance) @ self.loadings  # (*batch, latent)
+        projected = (self._centred(x) / self.noise_variance) @ self.loadings  # (*batch, latent)
         return projected @ self.posterior_covariance()
 
     def mean_field_variance(self) -> Float[Tensor, " latent"]:
@@ -102,7 +117,7 @@ class LinearGaussian:
         self, x: Float[Tensor, "*batch data"], z: Float[Tensor, "*batch latent"]
     ) -> Float[Tensor, "*batch"]:
         """log p(x, z) in nats; leading axes of x and z broadcast."""
-        residual = (x - self.decode(z)) ** 2 / self.noise_variance
+        residual = (self._centred(x) - z @ self.loadings.T) ** 2 / self.noise_variance
         log_likelihood = -0.5 * (residual + self.noise_variance.log() + LOG_TWO_PI).sum(-1)
         return log_likelihood - 0.5 * (z**2 + LOG_TWO_PI).sum(-1)
 
@@ -115,7 +130,7 @@ class LinearGaussian:
         Returns:
             The exact log marginal likelihood of each.
         """
-        centred = x - self.mean
+        centred = self._centred(x)
         projected = (centred / self.noise_variance) @ self.loadings  # W' diag(1 / psi) (x - mean)
         factor = torch.linalg.cholesky(self.posterior_precision())
         explained = torch.linalg.solve_triangular(factor, projected.unsqueeze(-1), upper=False).squeeze(-1)
@@ -125,7 +140,7 @@ class LinearGaussian:
 
     def log_marginal_dense(self, x: Float[Tensor, "*batch data"]) -> Float[Tensor, "*batch"]:
         """log p(x) from the full covariance: slower, an independent check (@eq-eb-marginal)."""
-        return gaussian_log_density(x, self.mean, self.covariance())
+        return gaussian_log_density(self._centred(x), torch.zeros_like(self.mean), self.covariance())
 
     def expected_log_likelihood(
         self,
@@ -134,9 +149,12 @@ class LinearGaussian:
         q_covariance: Float[Tensor, "*batch latent latent"],
     ) -> Float[Tensor, "*batch"]:
         """Average of log p(x | z) over z ~ N(q_mean, q_covariance), in nats (@eq-eb-expected)."""
+        if q_covariance.shape[-2:] != (self.latent_size, self.latent_size):
+            expected = f"(..., {self.latent_size}, {self.latent_size})"
+            raise ValueError(f"q_covariance: expected {expected}, got {tuple(q_covariance.shape)}")
         scaled = self.loadings / self.noise_variance[:, None]
         spread = ((self.loadings.T @ scaled) * q_covariance).sum((-2, -1))
-        residual = (x - self.decode(q_mean)) ** 2 / self.noise_variance
+        residual = (self._centred(x) - q_mean @ self.loadings.T) ** 2 / self.noise_variance
         return -0.5 * (residual + self.noise_variance.log() + LOG_TWO_PI).sum(-1) - 0.5 * spread
 
     def elbo(
@@ -178,8 +196,17 @@ def fit_ppca(
         The model; its noise variance is the mean of the discarded eigenvalues.
 
     Raises:
-        ValueError: if k is out of range, or the data have no variance left for the noise.
+        ValueError: if k is out of range, data are not finite, the rotation is not orthogonal, or no variance
+            is left for the noise.
     """
+    if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point() or not bool(x.isfinite().all()):
+        raise ValueError("x: expected finite floating-point numbers of shape (n, data)")
+    if rotation is not None:
+        identity = torch.eye(latent, dtype=rotation.dtype, device=rotation.device)
+        if rotation.shape != identity.shape or not torch.allclose(
+            rotation.mT @ rotation, identity, atol=1e-5
+        ):
+            raise ValueError(f"rotation: expected an orthogonal matrix ({latent}, {latent})")
     n, size = x.shape
     if not 0 < latent < min(n, size):
         raise ValueError(f"latent: expected 1 to {min(n, size) - 1} for {n} × {size} data, got {latent}")
