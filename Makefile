@@ -57,8 +57,8 @@ proofread: $(READY) ## check every labelled equation (CHAPTER=02, EQ=eq-name for
 data: $(READY) ## fetch the data sets into the cache (DATA="mnist emoji" for some)
 	@$(RUN) -m agm.data $(DATA)
 
-train: $(READY) ## make the trained models of the book, skipping fresh ones (MODEL=digits, PRESET=small)
-	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m agm.artifacts $(MODEL) $(if $(PRESET),--preset $(PRESET))
+train: $(READY) ## make the trained models of the book, skipping fresh ones (MODEL=digits, PRESET=small, REPLAY=1)
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m agm.artifacts $(MODEL) $(if $(PRESET),--preset $(PRESET)) $(if $(REPLAY),--replay)
 
 execute: $(READY) ## execute stale chapters into notebooks/ (CHAPTER=02 for one, ALL=1 for all)
 	@$(PRESS) execute --jobs $(JOBS) $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ALL),--all)

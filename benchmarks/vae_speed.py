@@ -1,7 +1,7 @@
 """Time per training step and per sample of the image VAE, beside the well-known library pythae.
 
-    pip install --no-deps --target /some/folder pythae
-    PYTHONPATH=/some/folder python benchmarks/vae_speed.py [--steps 200] [--rounds 7]
+    pip install --no-deps --target FOLDER pythae pydantic pydantic-core annotated-types typing-inspection
+    PYTHONPATH=FOLDER python benchmarks/vae_speed.py [--steps 200] [--rounds 7]
 
 Both sides have the layers, batch size, learning rate and binarised images of the preset `small` of
 `vae-mnist`; they take turns, and medians over rounds are quoted. Three comparisons: one step (forward,
@@ -47,7 +47,7 @@ def load_peer() -> Any:
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
     except ImportError as error:
         sys.exit(
-            f"vae_speed: the peer is missing ({error}): `pip install --no-deps --target FOLDER pythae`, "
+            f"vae_speed: the peer is missing ({error}): install it as the top of this file says, "
             "then set PYTHONPATH=FOLDER; without it there is nothing to compare with"
         )
 
@@ -82,7 +82,8 @@ def load_peer() -> Any:
         return PeerVAE(settings, encoder=Encoder(ours.encoder), decoder=Decoder(ours.decoder))
 
     def fit(images: Tensor) -> None:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+        with tempfile.TemporaryDirectory() as folder, quiet[0], quiet[1]:
             settings = BaseTrainerConfig(
                 output_dir=folder,
                 num_epochs=1,

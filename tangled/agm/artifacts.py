@@ -136,12 +136,27 @@ def load_artifact(name: str) -> Artifact:
         ArtifactError: if it is missing, damaged, or made by other code or settings than there are now.
     """
     recipe = get_recipe(name)
-    folder = artifacts_folder() / name
     record = read_provenance(name)
     trouble = staleness(recipe, record)
     if trouble:
         raise ArtifactError(f"artifacts/{name} is stale: {'; '.join(trouble)}; {_remedy(name)}")
     config = recipe.preset(record["preset"])
+    model = stored_model(recipe, record)
+    return Artifact(name, model, config, record["metrics"], record["curve"], record)
+
+
+def stored_model(recipe: Recipe[Any], record: dict[str, Any]) -> nn.Module:
+    """The model with the weights of an artifact, in evaluation mode, stale or not.
+
+    Args:
+        recipe: of the model.
+        record: of the artifact.
+
+    Raises:
+        ArtifactError: if the weights are missing, damaged, or not those of the record.
+    """
+    name = recipe.name
+    folder = artifacts_folder() / name
     try:
         content = (folder / "model.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != record["weights"]:
@@ -151,10 +166,10 @@ def load_artifact(name: str) -> Artifact:
         weights = safetensors.torch.load(content)
     except (OSError, safetensors.SafetensorError) as error:
         raise ArtifactError(f"artifacts/{name}: cannot be read ({error}); {_remedy(name)}") from None
-    model = recipe.model(config)
+    model = recipe.model(recipe.preset(record["preset"]))
     load_weights(model, _widened(weights), str(folder))
     model.eval()
-    return Artifact(name, model, config, record["metrics"], record["curve"], record)
+    return model
 
 
 def read_provenance(name: str) -> dict[str, Any]:
@@ -210,7 +225,7 @@ def _widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _remedy(name: str) -> str:
-    return f"run: make train MODEL={name}"
+    return f"run: make train MODEL={name} (with REPLAY=1 if the change cannot matter)"
 
 
 # book/appendices/b-training.qmd § Runs and artifacts
@@ -248,7 +263,7 @@ def make_artifact(recipe: Recipe[Any], preset: str, *, progress: bool = True) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the artifacts of the book: `python -m agm.artifacts [MODEL ...] [--preset small]`.
+    """Make the artifacts of the book: `python -m agm.artifacts [MODEL ...] [--preset small | --replay]`.
 
     Returns:
         0 if all are there and fresh, 1 if one could not be made, 2 for wrong arguments, 130 if interrupted.
@@ -256,6 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agm.artifacts", description="Make the book's artifacts.")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="by default all")
     parser.add_argument("--preset", default="small")
+    parser.add_argument(
+        "--replay", action="store_true", help="check that changed code makes the same, train nothing"
+    )
     options = parser.parse_args(arguments)
     failed = 0
     try:
@@ -267,7 +285,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for recipe in recipes:
         try:
-            print(make_artifact(recipe, options.preset))
+            if options.replay:
+                from agm.replay import replay_artifact
+
+                print(replay_artifact(recipe))
+            else:
+                print(make_artifact(recipe, options.preset))
         except (TrainingError, DataError) as error:
             failed = 1
             print(f"error: {recipe.name}: {error}", file=sys.stderr)

@@ -18,8 +18,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from agm.baselines import inverse_cdf
-
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 ScaleKind = Literal["fixed", "shared", "per_pixel", "predicted"]
 
@@ -261,6 +259,9 @@ class CategoricalLikelihood(Likelihood):
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         """Levels, drawn from the tables."""
+        # Imported here, because trained models do not depend on it: an edit there leaves artifacts fresh.
+        from agm.baselines import inverse_cdf
+
         table = torch.softmax(parameters, self._axis).movedim(self._axis, -1)
         uniform = torch.rand(table.shape[:-1], generator=generator, dtype=torch.float64, device=table.device)
         return inverse_cdf(table, uniform)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from agm.latent.elbo import importance_log_likelihood
 from agm.latent.vae import VAE, vae_loss
 from agm.training import StepContext
+from agm.training.noise import BLOCK
 
 ACTIVE = 0.01
 """Variance of the posterior mean over the data above which a unit counts as active (Burda et al., 2016)."""
@@ -113,7 +114,7 @@ def held_out_likelihood(
         how much too large it is; ``smallest_sample_size``, the worst effective sample size.
     """
     values, sizes = [], []
-    group = max(1, min(len(examples), rows // 200))
+    group = min(len(examples), BLOCK * max(1, rows // (64 * BLOCK)))  # noise comes in whole blocks
     for first in range(0, len(examples), group):
         part = examples[first : first + group]
         noise = context.at(first, first + len(part))
