@@ -17,7 +17,7 @@ from proofread.witness import REFUTE, Draws, Values, flat
 
 Violations = Callable[[str, Values], Any]
 _STARTS, _STEPS, _ROUNDS = 16, 6, 24
-_BLOCK, _CHUNK = 9, 64
+_BLOCK, _CHUNK = 9, 16
 
 
 def climb(
