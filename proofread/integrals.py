@@ -1,4 +1,8 @@
-"""Exact integrals: those of polynomials times Gaussian exponentials at once, the others by SymPy if it may succeed."""
+"""Exact integrals.
+
+Polynomials times exponentials of quadratic polynomials over the whole line are integrated by completing the
+square; everything else by SymPy, unless it has a form with which SymPy only loses time.
+"""
 
 from __future__ import annotations
 
