@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy
 
+from proofread.counterexamples import meanings
 from proofread.errors import Source
 from proofread.judge import HOLDS, PROVED, REFUTED, UNDECIDED, Case, Step
 from proofread.limits import infinite, read_limit
 from proofread.parser import parse_expression
 from proofread.pretty import pretty
 from proofread.scope import key
-from proofread.search import meanings
 from proofread.tree import Add, Big, Call, Frac, Labelled, Node, Norm, Number
 from proofread.values import Stored, UndecidableError
 from proofread.witness import SymbolicWitness, flat, index_assignments, quietly, term_scale

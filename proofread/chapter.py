@@ -227,7 +227,17 @@ def check_file(
         ProofreadError: if the file or one of its cells cannot be read, or a label does not exist.
     """
     document = read_document(path, name)
-    claims = claims_of(document)
+    return check_document(document, claims_of(document), labels, known, progress)
+
+
+def check_document(
+    document: Document,
+    claims: Mapping[str, Claim],
+    labels: Iterable[str] = (),
+    known: Mapping[str, EquationResult] | None = None,
+    progress: Callable[[EquationResult, bool], None] | None = None,
+) -> list[EquationResult]:
+    """Proofread labelled equations of a file that was read; as ``check_file``."""
     wanted = set(labels)
     for label in wanted:
         document.display(label)

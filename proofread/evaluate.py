@@ -128,7 +128,7 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
             case Frac(numerator, denominator):
                 return algebra.divide(self.value(numerator), self.value(denominator))
             case Pow(base, exponent):
-                return self._power(base, exponent)
+                return self._power(node, base, exponent)
             case Binomial(top, bottom):
                 return algebra.binomial(self.value(top), self.value(bottom))
             case Root(radicand, degree):
@@ -202,13 +202,13 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
                 result = self.algebra.multiply(result, other)
         return result
 
-    def _power(self, base: Node, exponent: Node) -> Any:
+    def _power(self, node: Node, base: Node, exponent: Node) -> Any:
         split = self.as_product(base, lambda inner: Pow(inner, exponent, span=base.span))
         if split is not None:
             return self.value(split)
         if isinstance(base, Name) and base.text == "e" and self.scope.find("e") is None:
             return self.algebra.function(r"\exp", self.value(exponent))
-        text = key(Pow(base, exponent)) if isinstance(base, Name | Sub) else ""
+        text = key(node) if isinstance(base, Name | Sub) else ""
         if (
             text
             and (text in self.scope.symbols or text in self.scope.definitions)

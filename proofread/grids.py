@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy
@@ -12,6 +13,7 @@ from proofread import dual
 from proofread.builtin import check_moments
 from proofread.errors import ProofreadError
 from proofread.extrema import ExtremumMixin
+from proofread.integrals import integral
 from proofread.scope import key
 from proofread.tree import Node
 from proofread.values import Domain, Outcome, Stored, UndecidableError
@@ -140,7 +142,7 @@ class GridMixin(ExtremumMixin):
         infinite = [isinstance(end, float) and numpy.isinf(end) for end in (low, high)]
         if all(infinite):
             return self.over_line(variable, self.scope.domain_of(variable) or _WIDE, body)
-        fine, coarse = (numpy.polynomial.legendre.leggauss(count) for count in (48, 40))
+        fine, coarse = map(_legendre, (48, 40))
         unit = numpy.concatenate([fine[0], coarse[0]])
         zeros = numpy.zeros_like
         pair = [
@@ -226,16 +228,20 @@ class GridMixin(ExtremumMixin):
             value = body()
         if self.algebra.rank(value):
             raise UndecidableError("an integral of a matrix")
-        result = sympy.integrate(sympy.expand(value), (symbol, low, high))
-        if result.has(sympy.Integral, sympy.Piecewise, sympy.nan):
-            raise UndecidableError("an integral that SymPy cannot do")
-        return result
+        return integral(value, symbol, low, high)
 
 
 _ENOUGH = 1e-11
 _WIDE = Domain("line", "", 961, bounds=(-24.0, 24.0))
 
 
+@cache
+def _legendre(count: int) -> tuple[Any, Any]:
+    """Nodes and weights of a Gauss–Legendre rule on (-1, 1)."""
+    return numpy.polynomial.legendre.leggauss(count)
+
+
+@cache
 def hermite(fine: int, coarse: int, size: int) -> tuple[Any, list[Any]]:
     """Nodes (count, size) and two weightings of a Gauss–Hermite rule for the standard normal.
 
@@ -259,6 +265,7 @@ def hermite(fine: int, coarse: int, size: int) -> tuple[Any, list[Any]]:
     return numpy.concatenate(points), pair
 
 
+@cache
 def equal_steps() -> tuple[Any, list[Any]]:
     """Nodes (count, 1) and two weightings of a trapezoidal rule for the standard normal.
 

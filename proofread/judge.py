@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy
 
+from proofread.counterexamples import counterexample
 from proofread.errors import ProofreadError, Source, placed
 from proofread.interpret import Model
 from proofread.pretty import pretty
-from proofread.search import climb, counterexample
+from proofread.search import climb
 from proofread.tree import Equation, Logical, Node, Relation, Remark, walk
 from proofread.values import UndecidableError
 from proofread.witness import (

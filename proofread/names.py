@@ -10,7 +10,7 @@ import numpy
 import sympy
 
 from proofread.errors import ProofreadError
-from proofread.scope import key
+from proofread.scope import indexed_key, key
 from proofread.tree import (
     Call,
     Name,
@@ -36,15 +36,15 @@ class NameMixin:
 
     def meaning(self, node: Node) -> Any:
         """What a name stands for."""
-        text = key(node)
-        found = self.scope.find(self.bound_key(node))
-        if found is None:
+        text, name = key(node), self.bound_key(node)
+        found = self.scope.find(name)
+        if found is None and name != text:
             found = self.scope.find(text)
         if found is not None:
             return found
-        for name in (self.bound_key(node), text):
-            if name in self.scope.definitions:
-                return self._defined(name)
+        for known in (name, text):
+            if known in self.scope.definitions:
+                return self._defined(known)
         if isinstance(node, Sub):
             found = self._indexed(node)
             if found is not None:
@@ -62,7 +62,6 @@ class NameMixin:
         if domain is None and text in self.scope.laws:
             domain = _ANY  # outside of an expectation: for every value
         if domain is not None and self.scope.choose is not None:
-            name = self.bound_key(node)
             self.scope.symbols[name] = self.scope.choose(name, domain)
             return self.scope.symbols[name]
         raise ProofreadError(
@@ -111,7 +110,7 @@ class NameMixin:
         if isinstance(node, Sub) and not all(isinstance(index, Number) for index in node.index):
             numbers = self.integers(node.index)
             if numbers is not None:
-                return key(Sub(node.base, tuple(Number(str(number)) for number in numbers)))
+                return indexed_key(node, numbers)
         return key(node)
 
     def integers(self, nodes: tuple[Node, ...]) -> tuple[int, ...] | None:
@@ -144,12 +143,12 @@ class NameMixin:
             )
         if numbers is None:
             return self._outcome_indexed(node)
-        evaluated = Sub(node.base, tuple(Number(str(number)) for number in numbers))
-        found = scope.find(key(evaluated))
+        evaluated = indexed_key(node, numbers)
+        found = scope.find(evaluated)
         if found is not None:
             return found
-        if key(evaluated) in scope.definitions:
-            return self.value(scope.definitions[key(evaluated)].body)
+        if evaluated in scope.definitions:
+            return self.value(scope.definitions[evaluated].body)
         if base in scope.sequences:
             sequence = scope.sequences[base]
             if numbers not in sequence:

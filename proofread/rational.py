@@ -1,31 +1,31 @@
 """A fast proof that an expression vanishes: sparse polynomials over the rationals, not expression trees.
 
-Logarithms are split into those of irreducible factors, exponentials into those of single terms, and what is
-left that is neither sum, product nor integer power becomes a generator. The expression is then one fraction
-of polynomials in the generators; if its numerator is the zero polynomial, the expression vanishes wherever
-it has a value, whatever the generators stand for.
+Logarithms are split into those of irreducible factors, exponentials and powers into those of single terms,
+absolute values, maxima and minima into absolute values of irreducible factors; what is left that is neither
+sum, product nor integer power becomes a generator. The expression is then one fraction of polynomials in the
+generators. If its numerator is the zero polynomial, once roots and absolute values are multiplied out
+(√g² = g, |g|² = g²), the expression vanishes wherever it has a value, whatever the generators stand for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
 import sympy
-from sympy.polys.rings import PolyRing
 
-_TERMS, _PRODUCTS, _FACTORED = 3000, 200_000, 60
+from proofread.sparse import Converter, TooLargeError, generators_of, times
 
-
-class _TooLargeError(Exception):
-    """A polynomial grew beyond what is worth the time."""
+_FACTORED, _ROUNDS, _CHOICES = 60, 8, 3
 
 
-class _Fraction(NamedTuple):
-    """A fraction; its denominator is kept as monic factors with their powers."""
+class Relation(NamedTuple):
+    """``symbol ** degree = value``."""
 
-    top: Any
-    bottom: dict[Any, int]
+    symbol: Any
+    degree: int
+    value: Any
 
 
 def vanishes(expression: Any) -> bool | None:
@@ -38,15 +38,42 @@ def vanishes(expression: Any) -> bool | None:
         True if proved; False if it is a rational function of its symbols and not zero; None if undecided.
     """
     try:
-        rational = _Rewriter().rewritten(_without_roots(expression))
-        generators = _generators(rational)
-        top = _Converter(generators).fraction(rational).top
-    except (_TooLargeError, ZeroDivisionError):
+        rational, relations = _Rewriter().rewritten(_without_roots(expression))
+        generators = generators_of(rational, *(relation.value for relation in relations))
+        converter = Converter(generators)
+        top = _reduced(converter.fraction(rational).top, relations, converter)
+    except (TooLargeError, ArithmeticError):
         return None
     if not top:
         return True
     only_symbols = all(generator.is_Symbol for generator in generators)
     return False if only_symbols and rational == expression else None
+
+
+def _reduced(top: Any, relations: Iterable[Relation], converter: Converter) -> Any:
+    """A polynomial without high powers of symbols that relations are known for."""
+    for _ in range(_ROUNDS):
+        before = top
+        for symbol, degree, value in relations:
+            place = converter.place.get(symbol)
+            if place is None or top.degree(place) < degree:
+                continue
+            polynomial, bottom = converter.fraction(value)
+            if bottom:
+                continue
+            groups: dict[int, dict[Any, Any]] = {}
+            for powers, coefficient in top.terms():
+                whole, rest = divmod(powers[place], degree)
+                groups.setdefault(whole, {})[(*powers[:place], rest, *powers[place + 1 :])] = coefficient
+            top = converter.ring.zero
+            for whole, terms in groups.items():
+                part = converter.ring.from_dict(terms)
+                for _ in range(whole):
+                    part = times(part, polynomial)
+                top = top + part
+        if not top or top == before:
+            break
+    return top
 
 
 def _without_roots(expression: Any) -> Any:
@@ -60,145 +87,110 @@ def _without_roots(expression: Any) -> Any:
     return expression.xreplace(fresh) if fresh else expression
 
 
-def _generators(expression: Any) -> list[Any]:
-    """What an expression is a rational function of."""
-    found: dict[Any, None] = {}
-    seen: set[Any] = set()
-    waiting = [expression]
-    while waiting:
-        node = waiting.pop()
-        if node in seen or node.is_Rational:
-            continue
-        seen.add(node)
-        if node.is_Add or node.is_Mul:
-            waiting.extend(node.args)
-        elif node.is_Pow and node.exp.is_Integer:
-            waiting.append(node.base)
-        else:
-            found[node] = None
-    return sorted(found, key=sympy.default_sort_key)  # one order for all, so that factors are recognised
-
-
-class _Converter:
-    """Turns expressions into fractions over given generators."""
-
-    def __init__(self, generators: list[Any]) -> None:
-        names = [f"g{place}" for place in range(max(len(generators), 1))]
-        self.ring = PolyRing(names, sympy.QQ, "grevlex")
-        self.generators = generators
-        self.place = {generator: place for place, generator in enumerate(generators)}
-        self.known: dict[Any, _Fraction] = {}
-
-    def expression(self, polynomial: Any) -> Any:
-        """A polynomial as an expression."""
-        return polynomial.as_expr(*(self.generators or [sympy.Integer(1)]))
-
-    def fraction(self, node: Any) -> _Fraction:
-        """An expression as a fraction."""
-        if node not in self.known:
-            self.known[node] = self._fraction(node)
-        return self.known[node]
-
-    def _fraction(self, node: Any) -> _Fraction:
-        if node.is_Rational:
-            return _Fraction(self.ring.ground_new(sympy.QQ(node.p, node.q)), {})
-        if node.is_Add:
-            return self._sum([self.fraction(term) for term in node.args])
-        if node.is_Mul:
-            return self._product([self.fraction(factor) for factor in node.args])
-        if node.is_Pow and node.exp.is_Integer:
-            base, exponent = self.fraction(node.base), int(node.exp)
-            if exponent < 0:
-                base, exponent = self._inverse(base), -exponent
-            top = self.ring.one
-            for _ in range(exponent):
-                top = _times(top, base.top)
-            return _Fraction(top, {factor: power * exponent for factor, power in base.bottom.items()})
-        return _Fraction(self.ring.gens[self.place[node]], {})
-
-    def _sum(self, parts: list[_Fraction]) -> _Fraction:
-        bottom: dict[Any, int] = {}
-        for part in parts:
-            for factor, power in part.bottom.items():
-                bottom[factor] = max(power, bottom.get(factor, 0))
-        total = self.ring.zero
-        for part in parts:
-            top = part.top
-            for factor, power in bottom.items():
-                for _ in range(power - part.bottom.get(factor, 0)):
-                    top = _times(top, factor)
-            total = total + top
-        return _Fraction(total, bottom if total else {})
-
-    def _product(self, parts: list[_Fraction]) -> _Fraction:
-        top = self.ring.one
-        bottom: dict[Any, int] = {}
-        for part in parts:
-            top = _times(top, part.top)
-            for factor, power in part.bottom.items():
-                bottom[factor] = bottom.get(factor, 0) + power
-        if not top:
-            return _Fraction(top, {})
-        for factor in list(bottom) if len(top) < 200 else []:
-            while bottom[factor]:
-                quotient, rest = top.div(factor)
-                if rest:
-                    break
-                top, bottom[factor] = quotient, bottom[factor] - 1
-        return _Fraction(top, {factor: power for factor, power in bottom.items() if power})
-
-    def _inverse(self, part: _Fraction) -> _Fraction:
-        if not part.top:
-            raise ZeroDivisionError
-        top = self.ring.ground_new(1 / part.top.LC)
-        for factor, power in part.bottom.items():
-            for _ in range(power):
-                top = _times(top, factor)
-        monic = part.top.monic()
-        return _Fraction(top, {} if monic == 1 else {monic: 1})
-
-
-def _times(a: Any, b: Any) -> Any:
-    if len(a) * len(b) > _PRODUCTS:
-        raise _TooLargeError
-    product = a * b
-    if len(product) > _TERMS:
-        raise _TooLargeError
-    return product
+def _is_root(power: Any) -> bool:
+    """Whether a power has a value only where its base is not negative."""
+    return power.exp.is_integer is not True and power.base.is_negative is not True
 
 
 class _Rewriter:
-    """Splits logarithms and exponentials; the same parts always get the same symbols."""
+    """Splits sizes, logarithms, exponentials and powers; the same parts always get the same symbols."""
 
     def __init__(self) -> None:
         self.sizes: dict[Any, Any] = {}
+        self.bounds: dict[Any, Any] = {}
+        self.signs: dict[Any, int] = {}
 
-    def rewritten(self, expression: Any) -> Any:
-        """The expression with a symbol for each irreducible logarithm and exponential."""
-        logarithms = {node: self._logarithm(node.args[0]) for node in expression.atoms(sympy.log)}
-        expression = expression.xreplace(logarithms)
-        nodes = expression.atoms(sympy.exp, type(sympy.E))
-        exponents = {node: self._terms(node.args[0] if node.args else sympy.Integer(1)) for node in nodes}
+    def rewritten(self, expression: Any) -> tuple[Any, list[Relation]]:
+        """The expression with a symbol for each irreducible part, and what is known about those symbols."""
+        expression = self._without_sizes(expression)
+        whole = sympy.Tuple(expression, *self.bounds)
+        whole = whole.xreplace({node: self._logarithm(node.args[0]) for node in whole.atoms(sympy.log)})
+        exponents = {
+            node: self._terms(node.args[0] if node.args else sympy.Integer(1))
+            for node in whole.atoms(sympy.exp, type(sympy.E))
+        }
+        for node in filter(_is_root, whole.atoms(sympy.Pow)):
+            self._signed(node.base)
+            exponents[node] = self._terms(node.exp * self._logarithm(node.base))
         units: dict[Any, Any] = {}
         for terms in exponents.values():
             for term, coefficient in terms.items():
                 units[term] = _common(units.get(term), coefficient)
         symbols = {term: sympy.Dummy("exp", positive=True) for term in units}
-        return expression.xreplace(
-            {
-                node: sympy.Mul(*(symbols[t] ** (c / units[t]) for t, c in terms.items()))
-                for node, terms in exponents.items()
-            }
-        )
+        replaced = {
+            node: sympy.Mul(*(symbols[t] ** (c / units[t]) for t, c in terms.items()))
+            for node, terms in exponents.items()
+        }
+        relations = []
+        for factor, size in self.sizes.items():
+            sign = self._sign(factor)
+            if size in units and sign:
+                value = (sign * factor.xreplace(replaced)) ** int(units[size].p)
+                relations.append(Relation(symbols[size], int(units[size].q), value))
+        expression, *factors = whole.xreplace(replaced)
+        for symbol, factor in zip(self.bounds.values(), factors, strict=True):
+            relations.append(Relation(symbol, 2, factor**2))
+        return expression, relations
+
+    def _sign(self, factor: Any) -> int:
+        """The sign of a factor wherever the formula has a value; 0 if it is not known."""
+        return 1 if factor.is_positive else -1 if factor.is_negative else self.signs.get(factor, 0)
+
+    def _signed(self, base: Any) -> None:
+        """Note the sign of the only factor of the base of a root that may have any."""
+        sign, unknown = 1, []
+        for content, factors in self._factors(base):
+            sign *= 1 if content > 0 else -1
+            for factor, power in factors:
+                known = 1 if power % 2 == 0 else self._sign(factor)
+                sign *= known or 1
+                unknown += [] if known else [factor]
+        if len(unknown) == 1:
+            self.signs[unknown[0]] = sign
+        elif sign < 0 and not unknown:
+            raise ArithmeticError("the root of a negative number")
+
+    def _without_sizes(self, expression: Any) -> Any:
+        """Absolute values, maxima and minima by the absolute values of irreducible factors."""
+        nodes = expression.atoms(sympy.Abs, sympy.Max, sympy.Min)
+        return expression.xreplace({node: self._unsized(node) for node in nodes}) if nodes else expression
+
+    def _unsized(self, node: Any) -> Any:
+        """An absolute value, maximum or minimum by the absolute values of irreducible factors."""
+        arguments = [self._without_sizes(argument) for argument in node.args]
+        if isinstance(node, sympy.Abs):
+            return self._size_of(arguments[0])
+        if len(arguments) > _CHOICES:
+            return node
+        result, sign = arguments[0], 1 if isinstance(node, sympy.Max) else -1
+        for other in arguments[1:]:
+            result = (result + other + sign * self._size_of(result - other)) / 2
+        return result
+
+    def _size_of(self, argument: Any) -> Any:
+        """An absolute value as a product over irreducible factors."""
+        total = sympy.Integer(1)
+        for content, factors in self._factors(argument):
+            total *= sympy.Rational(int(content.numerator), int(content.denominator))
+            total = -total if content < 0 else total
+            for factor, power in factors:
+                sign = 1 if factor.is_positive else -1 if factor.is_negative else 0
+                if sign or power % 2 == 0:
+                    total *= (sign * factor if sign else factor) ** power
+                    continue
+                if factor not in self.bounds:
+                    self.bounds[factor] = sympy.Dummy("size", nonnegative=True)
+                total *= self.bounds[factor] * factor ** (power - 1)
+        return total
 
     def _terms(self, exponent: Any) -> dict[Any, Any]:
         """A sum as its terms without their rational factors, and those factors."""
-        converter = _Converter(_generators(exponent))
+        converter = Converter(generators_of(exponent))
         top, bottom = converter.fraction(exponent)
         below = converter.ring.one
         for factor, power in bottom.items():
             for _ in range(power):
-                below = _times(below, factor)
+                below = times(below, factor)
         top, below = top.cancel(below)
         lead = below.LC
         under = converter.expression(below.monic())
@@ -209,6 +201,22 @@ class _Rewriter:
             terms[term] = sympy.Rational(int(ratio.numerator), int(ratio.denominator))
         return terms
 
+    def _factors(self, argument: Any) -> Iterable[tuple[Any, list[tuple[Any, int]]]]:
+        """The numerator and each part of the denominator: a rational, and monic factors with powers."""
+        converter = Converter(generators_of(argument))
+        top, bottom = converter.fraction(argument)
+        if not top:
+            raise ZeroDivisionError
+        for polynomial, power in ((top, 1), *((factor, -count) for factor, count in bottom.items())):
+            content, factors = polynomial.LC, [(polynomial.monic(), 1)]
+            if len(polynomial) <= _FACTORED:
+                content, factors = polynomial.factor_list()
+            found = []
+            for factor, count in factors:
+                content *= factor.LC**count
+                found.append((converter.expression(factor.monic()), power * count))
+            yield content**power, [entry for entry in found if entry[0] != 1]
+
     def _logarithm(self, argument: Any) -> Any:
         """A logarithm as a sum over the irreducible factors of its argument.
 
@@ -216,28 +224,19 @@ class _Rewriter:
         logarithms of the sizes of its factors, whatever their signs.
         """
         argument = argument.xreplace({n: self._logarithm(n.args[0]) for n in argument.atoms(sympy.log)})
-        converter = _Converter(_generators(argument))
-        top, bottom = converter.fraction(argument)
-        if not top:
-            raise ZeroDivisionError
         total = sympy.Integer(0)
-        for polynomial, power in ((top, 1), *((factor, -times) for factor, times in bottom.items())):
-            content, factors = polynomial.LC, [(polynomial.monic(), 1)]
-            if len(polynomial) <= _FACTORED:
-                content, factors = polynomial.factor_list()
-            total += power * self._number(content)
-            for factor, times in factors:
-                size = self._size(converter.expression(factor.monic()))
-                total += power * times * (size + self._number(factor.LC))
+        for content, factors in self._factors(argument):
+            total += self._number(content)
+            total += sympy.Add(*(power * self._size(factor) for factor, power in factors))
         return total
 
     def _number(self, number: Any) -> Any:
         """The logarithm of the size of a rational, over primes."""
         return sympy.Add(
             *(
-                sign * times * self._size(sympy.Integer(prime))
+                sign * count * self._size(sympy.Integer(prime))
                 for whole, sign in ((number.numerator, 1), (number.denominator, -1))
-                for prime, times in sympy.factorint(abs(int(whole))).items()
+                for prime, count in sympy.factorint(abs(int(whole))).items()
             )
         )
 

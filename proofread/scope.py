@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proofread.pretty import pretty
-from proofread.tree import Name, Node, Prime, Sub, Tag
+from proofread.tree import Name, Node, Number, Prime, Sub, Tag
 from proofread.values import Domain, Overload
 
 
@@ -21,11 +21,22 @@ def key(node: Node) -> str:
     return text
 
 
+def indexed_key(node: Sub, numbers: tuple[int, ...]) -> str:
+    """Canonical text of an indexed name with numbers for its indices, kept with the node."""
+    texts: dict[tuple[int, ...], str] | None = node.__dict__.get("_indexed")
+    if texts is None:
+        texts = {}
+        object.__setattr__(node, "_indexed", texts)
+    if numbers not in texts:
+        texts[numbers] = pretty(Sub(node.base, tuple(Number(str(number)) for number in numbers)))
+    return texts[numbers]
+
+
 def root(node: Node) -> str:
     """The bare letter of a name: without primes, labels, indices and accents (``x`` of ``\\hat{x}_{t}'``)."""
     while isinstance(node, (Sub, Tag, Prime)):
         node = node.base
-    text = pretty(node)
+    text = key(node)
     while text.startswith((r"\hat{", r"\tilde{", r"\bar{", r"\check{")):
         text = text[text.index("{") + 1 : -1]
     return text
@@ -120,4 +131,4 @@ class Scope:
 
 def text_of_family(node: Sub) -> str:
     """Key of functions with an index in their name: ``V_{.}``."""
-    return f"{pretty(node.base)}_{{{','.join('.' * len(node.index))}}}"
+    return f"{key(node.base)}_{{{','.join('.' * len(node.index))}}}"

@@ -26,6 +26,9 @@ _FUNCTIONS: dict[str, Any] = {
 }
 
 
+_FACTORED = 60
+
+
 class Symbolic:
     """The symbolic algebra: scalars are SymPy expressions, vectors and matrices SymPy matrices."""
 
@@ -108,7 +111,8 @@ class Symbolic:
             if a.shape[0] != a.shape[1]:
                 raise ProofreadError(f"cannot raise {self.describe(a)} to this power", r"write x^\top x")
             return a.inv() if b == -1 else a ** int(b)
-        if not getattr(b, "is_integer", True) and a.is_positive is None and a.is_rational_function():
+        small = not getattr(b, "is_integer", True) and sympy.count_ops(a) <= _FACTORED
+        if small and a.is_positive is None and a.is_rational_function():
             # In factorised form SymPy sees that 1 - 1/(1 + u) = u/(1 + u) is positive.
             a = sympy.factor(a)
         return a**b

@@ -294,11 +294,14 @@ def _nodes_in(value: Any) -> Iterator[Node]:
             yield from _nodes_in(item)
 
 
-def children(node: Node) -> Iterator[Node]:
-    """Direct children from left to right."""
-    for entry in fields(node):
-        if entry.name != "span":
-            yield from _nodes_in(getattr(node, entry.name))
+def children(node: Node) -> tuple[Node, ...]:
+    """Direct children from left to right, kept with the node."""
+    found: tuple[Node, ...] | None = node.__dict__.get("_children")
+    if found is None:
+        parts = (getattr(node, entry.name) for entry in fields(node) if entry.name != "span")
+        found = tuple(child for part in parts for child in _nodes_in(part))
+        object.__setattr__(node, "_children", found)
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:

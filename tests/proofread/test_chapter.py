@@ -202,3 +202,14 @@ def test_plain_tex_needs_nothing_of_the_book(tmp_path: Path) -> None:
     spread, slope = check_file(write(tmp_path, tex.replace("WRONG ", ""), "paper.tex"))
     assert spread.accepted and slope.verdict == "proved"
     assert check_file(write(tmp_path, tex.replace("WRONG ", "2 "), "paper.tex"))[1].verdict == "refuted"
+
+
+def test_processes_share_a_chapter_and_keep_its_order(tmp_path: Path) -> None:
+    path, ledger = write(tmp_path, GOOD), tmp_path / "ledger.json"
+    broken = write(tmp_path, GOOD.replace("real(", "unreal("), "broken.qmd")
+    alone = dict(check_files([path], root=tmp_path))["chapter.qmd"]
+    shared = dict(check_files([path, broken], ledger, jobs=2, root=tmp_path))
+    assert isinstance(alone, list) and isinstance(shared["chapter.qmd"], list)
+    assert [(r.label, r.verdict) for r in shared["chapter.qmd"]] == [(r.label, r.verdict) for r in alone]
+    assert isinstance(shared["broken.qmd"], ProofreadError)
+    assert sorted(load(ledger)) == ["chapter.qmd#eq-definition", "chapter.qmd#eq-square"]

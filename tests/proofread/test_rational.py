@@ -25,6 +25,19 @@ TRUE = {
     "logistic": 1 / (1 + exp(-x)) + 1 / (1 + exp(x)) - 1,
     "roots": (sqrt(a) - sqrt(b)) * (sqrt(a) + sqrt(b)) - a + b,
     "free functions": (f + 1) ** 2 - f**2 - 2 * f - 1,
+    "roots of polynomials": sqrt(a + b) * sqrt(a * b + b**2) - sqrt(b) * (a + b),
+    "products of roots": (sqrt(1 - x) - sqrt(1 + x)) * (sqrt(1 - x) + sqrt(1 + x)) + 2 * x,
+    "cube roots": (a + b) ** sympy.Rational(1, 3) * (a + b) ** sympy.Rational(2, 3) - a - b,
+    "free exponents": (a / (a + b)) ** x * (1 + b / a) ** x - 1,
+    "shifted exponents": (a + b) ** (x + 1) - (a + b) * (a + b) ** x,
+    "absolute values": sympy.Abs(a * x - b * x) - sympy.Abs(x) * sympy.Abs(b - a),
+    "squares of absolute values": sympy.Abs(x - y) ** 2 - (x - y) ** 2,
+    "maxima": sympy.Max(x, y) - (x + y + sympy.Abs(y - x)) / 2,
+    "maxima and minima": sympy.Max(x, y) * sympy.Min(x, y) - x * y,
+    "total variation": sympy.Abs(a / (a + b) - c / (c + b)) / 2
+    + sympy.Abs(b / (a + b) - b / (c + b)) / 2
+    - sympy.Max(a / (a + b) - c / (c + b), 0)
+    - sympy.Max(b / (a + b) - b / (c + b), 0),
 }
 FALSE = {
     "fractions": 1 / (a + b) - (a - b) / (a**2 + b**2),
@@ -37,6 +50,15 @@ FALSE = {
     "roots": (sqrt(a) - sqrt(b)) * (sqrt(a) + sqrt(b)) - a - b,
     "roots of squares": sqrt(x**2) - x,
     "free functions": (f + 1) ** 2 - f**2 - 2 * f - 2,
+    "roots of polynomials": sqrt(a + b) * sqrt(a * b + b**2) - sqrt(a) * (a + b),
+    "roots of squared differences": sqrt((a - b) ** 2) - (a - b),
+    "signs below roots": sqrt(1 - x) ** 2 - (x - 1),
+    "free exponents": (a / (a + b)) ** x * (1 + a / b) ** x - 1,
+    "powers of negative numbers": (-x) ** y - x**y,
+    "whole exponents": sympy.Integer(-1) ** sympy.Symbol("n", integer=True) - 1,
+    "absolute values": sympy.Abs(x - y) - (x - y),
+    "maxima": sympy.Max(x, y) - (x + y - sympy.Abs(y - x)) / 2,
+    "maxima and minima": sympy.Max(x, y) - sympy.Min(x, y) - (x - y),
 }
 
 
