@@ -500,6 +500,31 @@ def test_command_line(workplace: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert agm("train", "digits", "--help")[0] == 0
 
 
+def test_a_replay_accepts_the_same_losses_and_nothing_else(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts.main(["digits", "--preset", "smoke"])
+    path = workplace / "artifacts/digits/metrics.json"
+    record = json.loads(path.read_text())
+    old = {**record["code"], "agm.digits_recipe": "0"}
+    path.write_text(json.dumps(record | {"code": old}))
+    assert artifacts.main(["digits", "--replay"]) == 0
+    replayed = artifacts.load_artifact("digits").provenance
+    assert (replayed["code"], replayed["trained_by"]) == (record["code"], old)
+    assert replayed["metrics"] == record["metrics"] and 0 < replayed["replayed"] <= record["steps"]
+    first = record["curve"][0]
+    for change, message in (
+        ({"curve": [first | {"loss": math.nextafter(first["loss"], math.inf)}]}, "loss of step"),
+        ({"data": "0"}, "the data have changed"),
+        ({"loop": 0}, "settings or loop have changed"),
+        ({"curve": []}, "no loss recorded"),
+    ):
+        path.write_text(json.dumps(record | {"code": old} | change))
+        assert artifacts.main(["digits", "--replay"]) == 1
+        assert message in capsys.readouterr().err
+        assert json.loads(path.read_text())["code"] == old
+
+
 def test_artifacts_are_refused_when_stale(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
