@@ -230,7 +230,7 @@ end
 local function figure(element)
   local long = element.caption.long
   local caption = long[1] and markup(long[1].content) or "none"
-  local float = element.attributes.float and "true" or "false"
+  local float = element.attributes.float or "none"
   return wrapped("#picture-float(" .. caption .. ", " .. named(element.identifier) .. ", float: " .. float .. ")[", element.content)
 end
 
@@ -306,11 +306,15 @@ local function entitle(cell)
   end
 end
 
--- Before anything else: which figures may float (those in no box), which code blocks are the output of a cell
+-- Before anything else: which figures may float (those in no box), which code blocks are the output of a cell.
+-- A figure of the opening floats to the foot of the page, for at its head is the title of the chapter.
+local opening = true
 local function prepare(blocks)
   for _, block in ipairs(blocks) do
-    if block.t == "Figure" then
-      block.attributes.float = "true"
+    if block.t == "Header" and block.level > 1 then
+      opening = false
+    elseif block.t == "Figure" then
+      block.attributes.float = opening and "bottom" or "auto"
     elseif block.t == "Div" and (block.classes:includes("cell") or block.classes:includes("cell-output")) then
       local kind
       for _, class in ipairs(block.classes) do kind = class:match("^cell%-output%-(%a+)$") or kind end

@@ -282,6 +282,14 @@ def test_long_lines_of_code_are_broken(make_book: MakeBook, tmp_path: Path) -> N
     assert re.sub("\ue000\u00a0*", "", source[1]) == f"{line}\n{'x' * 250}"
 
 
+def test_an_opening_figure_stays_below_the_title(make_book: MakeBook, tmp_path: Path) -> None:
+    image = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+    text = "# One\n\n![A](a.svg){#fig-a}\n\n## Two\n\n![B](a.svg){#fig-b}\n"
+    pdf.weave_pdf(make_book(tmp_path, {"one.qmd": text, "a.svg": image}))
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    assert re.findall(r'name: "fig-(.)", float: (\w+)', piece) == [("a", "bottom"), ("b", "auto")]
+
+
 def test_folded_code_is_counted_not_printed(make_book: MakeBook, tmp_path: Path) -> None:
     cells = (
         "```{python}\n#| label: tbl-a\n#| tbl-cap: N.\n#| code-fold: true\nfirst = 1\nsecond = 2\n```\n\n"
