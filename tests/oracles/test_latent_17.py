@@ -260,7 +260,11 @@ DEFECTS: dict[str, Callable[[], None]] = {
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-@pytest.mark.xfail(strict=True, reason="mended with the next training of the artifacts, which pin this code")
+@pytest.mark.xfail(
+    strict=True,
+    raises=(AssertionError, AttributeError, pytest.fail.Exception),
+    reason="mended with the next training of the artifacts, which pin this code",
+)
 def test_known_defects(name: str) -> None:
     DEFECTS[name]()
 

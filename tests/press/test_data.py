@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def test_fetch_calls_the_package_with_the_names(tmp_path: Path, capfd: pytest.Ca
     assert "asked for digits mnist" in capfd.readouterr().err
 
 
-def test_without_the_package_or_names_nothing_is_called(tmp_path: Path) -> None:
+def test_without_the_package_or_names_nothing_is_called(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[object] = []
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **_: called.append(arguments))
     fetch(tmp_path, [parse(CELL, "a.qmd")])
     fetch(tmp_path, [])
+    assert not called and not any(capfd.readouterr())
