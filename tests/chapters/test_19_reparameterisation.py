@@ -11,15 +11,13 @@ import pytest
 import torch
 from agm.latent.discrete_vae import CategoricalVae
 from agm.latent.gumbel import concrete_log_prob, gumbel_max, gumbel_noise, gumbel_softmax
+from agm.latent.implicit import gamma_slope, implicit_gamma, implicit_surrogate
 from agm.latent.reparam import (
     ElboEstimator,
     GradientMoments,
     elbo_surrogate,
     flat_gradient,
-    gamma_slope,
     gradient_moments,
-    implicit_gamma,
-    implicit_surrogate,
     leave_one_out,
     optimal_baseline,
     quadratic_variance,
@@ -290,3 +288,63 @@ def test_bad_input() -> None:
         discrete = CategoricalVae(5, 1, 3, 4)
         discrete.surrogate(torch.zeros(1, 5), torch.zeros(1, 1, 1, 3), "magic")  # type: ignore[arg-type]
     assert GradientMoments(torch.zeros(1), 1.0, 2).squared_bias(torch.zeros(1)) == -0.5
+
+
+def test_nothing_is_broadcast_in_silence() -> None:
+    vae, x = build_vae(VaeConfig((6,), latent=2, hidden=(4,)), 0), torch.zeros(3, 6)
+    for shape in ((2,), (3, 2), (4, 1, 2)):  # one noise for all examples, or no axis of draws
+        with pytest.raises(ValueError, match="expected shape"):
+            elbo_surrogate(vae, x, torch.zeros(shape), "pathwise")
+    with pytest.raises(ValueError, match=r"only .score. takes one"):
+        elbo_surrogate(vae, x, torch.zeros(4, 3, 2), "stl", 1.0)
+    for baseline in (torch.zeros(4, 3), torch.zeros(2), torch.zeros(1, 3, 1)):
+        with pytest.raises(ValueError, match="without enlarging"):
+            score_surrogate(torch.zeros(3), torch.zeros(3), baseline)
+    with pytest.raises(ValueError, match="end in the shape"):
+        gumbel_softmax(torch.zeros(4, 3), torch.zeros(3), 1.0)
+    with pytest.raises(ValueError, match="one shape"):
+        optimal_baseline(torch.zeros(5), torch.ones(5, 1))
+    with pytest.raises(ValueError, match="expected one shape"):
+        implicit_surrogate(torch.zeros(3), torch.zeros(1), torch.zeros(3))
+    with pytest.raises(ValueError, match=r"expected \(2,\)"):
+        GradientMoments(torch.zeros(2), 1.0, 2).squared_bias(torch.zeros(1))
+
+
+def test_unusable_values_are_refused() -> None:
+    with pytest.raises(TypeError, match="expected tensors"):
+        score_surrogate([1.0], [2.0])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="floating-point"):
+        leave_one_out(torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match="not all of them zero"):
+        optimal_baseline(torch.ones(3), torch.zeros(3))
+    with pytest.raises(ValueError, match="scale > 0"):
+        quadratic_variance(1.0, 0.0, 2, "score")
+    with pytest.raises(ValueError, match="differentiable scalar"):
+        flat_gradient(torch.zeros(()), [torch.zeros(1, requires_grad=True)])
+    with pytest.raises(ValueError, match="must be positive"):
+        concrete_log_prob(torch.full((3,), 1 / 3), torch.zeros(3), -1.0)
+    with pytest.raises(ValueError, match="sum to one"):
+        concrete_log_prob(torch.tensor([0.0, 1.0]), torch.zeros(2), 1.0)
+    with pytest.raises(ValueError, match="nan"):
+        gumbel_max(torch.tensor([math.nan, 0.0]), torch.zeros(2))
+    with pytest.raises(ValueError, match="floating-point"):
+        gumbel_noise((2,), seeded(0), torch.int64)
+    with pytest.raises(ValueError, match="too small"):
+        implicit_surrogate(torch.zeros(1), torch.zeros(1), torch.tensor([-math.inf]))
+    with pytest.raises(ValueError, match="one shape for each draw"):
+        implicit_gamma(torch.ones(2, 3), torch.ones(3))
+    with pytest.raises(ValueError, match="can be enumerated"):
+        CategoricalVae(5, variables=40, categories=5)
+    with pytest.raises(ValueError, match=r"\(batch, 5\)"):
+        CategoricalVae(5, 1, 3, 4).elbo(torch.zeros(2, 6))
+    shape = torch.tensor([2.0], requires_grad=True)
+    slope = torch.autograd.grad(implicit_gamma(shape, torch.ones(1)).sum(), shape, create_graph=True)[0]
+    with pytest.raises(RuntimeError):  # a second derivative would silently be wrong
+        torch.autograd.grad(slope.sum(), shape)
+
+
+def test_integers_do_not_wrap_around() -> None:
+    value = torch.tensor([0, 2], dtype=torch.uint8)
+    log_prob = torch.zeros(2, requires_grad=True)
+    score_surrogate(value, log_prob, 1).sum().backward()
+    assert log_prob.grad is not None and log_prob.grad.tolist() == [-1.0, 1.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 # book/03-latent/19-reparameterisation.qmd § A discrete VAE that can be enumerated
 import itertools
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from agm.latent.networks import perceptron
 from agm.latent.reparam import leave_one_out, score_surrogate
 
 DiscreteEstimator = Literal["exact", "score", "leave_one_out", "gumbel_softmax", "straight_through"]
+MOST_CODES = 100_000
 
 
 class CategoricalVae(nn.Module):
@@ -25,13 +26,20 @@ class CategoricalVae(nn.Module):
     Args:
         size: number of binary values of one example.
         variables: number of latents.
-        categories: values of each; ``categories ** variables`` codes can be enumerated if that is small.
+        categories: values of each; there may be up to 100,000 codes, ``categories ** variables``.
         hidden: width of the one hidden layer of encoder and decoder.
+
+    Raises:
+        ValueError: if a number is not positive, or there are too many codes.
     """
 
     def __init__(self, size: int, variables: int, categories: int, hidden: int = 64) -> None:
         super().__init__()
-        self.variables, self.categories = variables, categories
+        if min(size, variables, categories, hidden) < 1:
+            raise ValueError("size, variables, categories and hidden: must be positive")
+        if variables * math.log(categories) > math.log(MOST_CODES):
+            raise ValueError(f"{categories} ** {variables} codes: at most {MOST_CODES:,} can be enumerated")
+        self.size, self.variables, self.categories = size, variables, categories
         self.encoder = perceptron((size, hidden, variables * categories))
         self.decoder = perceptron((variables * categories, hidden, size))
         codes = torch.tensor(list(itertools.product(range(categories), repeat=variables)))
@@ -40,6 +48,8 @@ class CategoricalVae(nn.Module):
 
     def encode(self, x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch variables categories"]:
         """Log-probabilities of the categories of every latent."""
+        if x.ndim != 2 or x.shape[1] != self.size:
+            raise ValueError(f"x: expected shape (batch, {self.size}), got {tuple(x.shape)}")
         return torch.log_softmax(self.encoder(x).unflatten(-1, (self.variables, self.categories)), -1)
 
     def rate(self, log_q: Float[Tensor, "batch variables categories"]) -> Float[Tensor, " batch"]:
@@ -79,11 +89,15 @@ class CategoricalVae(nn.Module):
             One surrogate for each draw and example.
 
         Raises:
-            ValueError: if the estimator is unknown.
+            ValueError: if the estimator is unknown, or a shape does not fit.
         """
+        if estimator not in get_args(DiscreteEstimator):
+            raise ValueError(f"estimator: unknown name {estimator!r}; see DiscreteEstimator")
         if estimator == "exact":
             return self.elbo(x).unsqueeze(0)
         log_q = self.encode(x)
+        if noise.ndim != 4:
+            raise ValueError(f"noise: expected (draws, *{tuple(log_q.shape)}), got {tuple(noise.shape)}")
         if estimator in ("gumbel_softmax", "straight_through"):
             code = gumbel_softmax(log_q, noise, temperature, hard=estimator == "straight_through")
             return self.reconstruction(x, code) - self.rate(log_q)
@@ -92,6 +106,4 @@ class CategoricalVae(nn.Module):
         log_prob = (code * log_q).sum((-2, -1))
         if estimator == "leave_one_out":
             return score_surrogate(value, log_prob, leave_one_out(value)) - self.rate(log_q)
-        if estimator == "score":
-            return score_surrogate(value, log_prob) - self.rate(log_q)
-        raise ValueError(f"estimator: unknown name {estimator!r}; see DiscreteEstimator")
+        return score_surrogate(value, log_prob) - self.rate(log_q)

@@ -19,22 +19,29 @@ def gumbel_noise(
     Args:
         shape: of the result.
         generator: source of randomness, and device.
-        dtype: of the result; the noise is made in float64.
+        dtype: of the result, floating-point; the noise is made in float64.
 
     Returns:
-        The noise, between about -3.7 and 37.5.
+        The noise, between about -3.6 and 37.4.
+
+    Raises:
+        ValueError: if the dtype cannot hold it.
     """
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype: Gumbel noise needs a floating-point type, got {dtype}")
     uniform = torch.rand(*shape, generator=generator, dtype=torch.float64, device=generator.device)
     exponential = -torch.log1p(-uniform.clamp(min=2.0**-54))  # u = 0 would give an infinite value
     return -torch.log(exponential).to(dtype)
 
 
 def _check(logits: Tensor, noise: Tensor, temperature: float) -> None:
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise ValueError(f"temperature: must be positive, got {temperature}; for the limit use gumbel_max")
-    if noise.shape[-1:] != logits.shape[-1:]:
-        shapes = f"{tuple(noise.shape)} and {tuple(logits.shape)}"
+    shapes = f"{tuple(noise.shape)} and {tuple(logits.shape)}"
+    if logits.ndim == 0 or noise.shape[-1:] != logits.shape[-1:]:
         raise ValueError(f"noise and logits: expected as many values as categories, got {shapes}")
+    if noise.shape[-logits.ndim :] != logits.shape:
+        raise ValueError(f"noise and logits: the noise must end in the shape of the logits, got {shapes}")
 
 
 def gumbel_max(
@@ -48,9 +55,14 @@ def gumbel_max(
 
     Returns:
         One-hot vectors, without gradient.
+
+    Raises:
+        ValueError: if the shapes do not fit, or no category is possible or comparable.
     """
     _check(logits, noise, 1.0)
     perturbed = (logits + noise).detach()
+    if not bool(torch.isfinite(perturbed.amax(-1)).all()):
+        raise ValueError("logits: nan, infinite, or minus infinity for every category")
     return torch.nn.functional.one_hot(perturbed.argmax(-1), perturbed.shape[-1]).to(perturbed.dtype)
 
 
@@ -96,7 +108,15 @@ def concrete_log_prob(
 
     Returns:
         Logarithm of the density with respect to all but one coordinate.
+
+    Raises:
+        ValueError: if the temperature is not positive, or a point is not inside the simplex (cold draws can
+            underflow to its edge).
     """
+    if not bool((torch.as_tensor(temperature) > 0).all()):
+        raise ValueError(f"temperature: must be positive, got {temperature}")
+    if not bool((y > 0).all() and ((y.sum(-1) - 1).abs() < 1e-3).all()):
+        raise ValueError("y: expected positive numbers that sum to one along the last axis")
     n, log_y, tau = y.shape[-1], torch.log(y), torch.as_tensor(temperature, dtype=y.dtype, device=y.device)
     score = logits - tau * log_y
     normaliser = torch.logsumexp(score, -1)

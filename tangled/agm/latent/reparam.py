@@ -1,4 +1,4 @@
-"""Gradients of expectations: score function with baselines, pathwise, sticking the landing, implicit.
+"""Gradients of expectations: score function with baselines, pathwise, sticking the landing.
 
 A surrogate has the value of the integrand and the gradient of an estimator; noise is an argument.
 Draws lie on the first axis.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 # book/03-latent/19-reparameterisation.qmd § Surrogates
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,7 +25,7 @@ def score_surrogate(
     """A tensor equal to ``value`` whose gradient is the score-function estimator (@eq-rp-score-both).
 
     Args:
-        value: f(z) at draws z that carry no gradient; may depend on parameters in other ways.
+        value: f(z) at draws z that carry no gradient, finite; may depend on parameters in other ways.
         log_prob: log q(z) at the same draws, differentiable in the parameters of q.
         baseline: what is subtracted from the value; must not depend on the draw itself.
 
@@ -34,12 +33,22 @@ def score_surrogate(
         The surrogate, to be averaged.
 
     Raises:
-        ValueError: if value and log_prob differ in shape, which broadcasting would hide.
+        TypeError: if value and log_prob are not tensors.
+        ValueError: if value and log_prob differ in shape, or the baseline has another one, which
+            broadcasting would hide.
     """
+    if not (isinstance(value, Tensor) and isinstance(log_prob, Tensor)):
+        raise TypeError("value and log_prob: expected tensors with one entry for each draw")
     if value.shape != log_prob.shape:
         shapes = f"{tuple(value.shape)} and {tuple(log_prob.shape)}"
         raise ValueError(f"value and log_prob: expected one shape, one entry for each draw, got {shapes}")
-    weight = (value - baseline).detach()  # @eq-rp-baseline
+    value = value if value.is_floating_point() else value.to(log_prob.dtype)
+    subtracted = torch.as_tensor(baseline, device=value.device)
+    try:
+        weight = (value - subtracted.expand(value.shape)).detach()  # @eq-rp-baseline
+    except RuntimeError:
+        shapes = f"{tuple(value.shape)} without enlarging it, got {tuple(subtracted.shape)}"
+        raise ValueError(f"baseline: expected a shape that fits the value's {shapes}") from None
     return value + weight * (log_prob - log_prob.detach())
 
 
@@ -53,8 +62,11 @@ def leave_one_out(value: Float[Tensor, "draws *batch"]) -> Float[Tensor, "draws 
         The baselines, without gradient.
 
     Raises:
+        TypeError: if the value is not a floating-point tensor.
         ValueError: if there is only one draw.
     """
+    if not (isinstance(value, Tensor) and value.is_floating_point()):
+        raise TypeError("value: expected a floating-point tensor with the draws on axis 0")
     if value.ndim == 0 or value.shape[0] < 2:
         raise ValueError(f"value: leave-one-out needs two draws on axis 0, got shape {tuple(value.shape)}")
     value = value.detach()
@@ -72,7 +84,15 @@ def optimal_baseline(
 
     Returns:
         Mean of the values, weighted by the squared scores.
+
+    Raises:
+        ValueError: if the two differ in shape, or no draw has a score other than zero.
     """
+    if value.shape != score_norm.shape or value.ndim == 0:
+        shapes = f"{tuple(value.shape)} and {tuple(score_norm.shape)}"
+        raise ValueError(f"value and score_norm: expected one shape, draws on axis 0, got {shapes}")
+    if not bool((score_norm >= 0).all() and (score_norm.sum(0) > 0).all()):
+        raise ValueError("score_norm: expected squared lengths, not all of them zero")
     return ((value * score_norm).sum(0) / score_norm.sum(0)).detach()
 
 
@@ -92,9 +112,11 @@ def quadratic_variance(
         The variance, summed over components.
 
     Raises:
-        ValueError: if the estimator is unknown.
+        ValueError: if the estimator is unknown, or a number out of range.
     """
     m, s, d = torch.as_tensor(squared_mean), torch.as_tensor(scale), size
+    if not bool((m >= 0).all() and (s > 0).all()) or d < 1:
+        raise ValueError("expected squared_mean >= 0, scale > 0 and size >= 1")
     if estimator == "pathwise":
         return d * s**2
     if estimator == "score":
@@ -130,9 +152,17 @@ def elbo_surrogate(
         The surrogates; average them and maximise.
 
     Raises:
-        ValueError: if the estimator is unknown.
+        ValueError: if the estimator is unknown, takes no baseline but is given one, or if the noise has not
+            one vector for each draw and example (one for all of them would be broadcast).
     """
+    if estimator not in get_args(ElboEstimator):
+        raise ValueError(f"estimator: unknown name {estimator!r}; see the docstring for the five known")
+    if estimator != "score" and (isinstance(baseline, Tensor) or baseline != 0.0):
+        raise ValueError(f'baseline: only "score" takes one, not {estimator!r}')
     posterior = vae.encode(x)
+    if noise.ndim != posterior.mean.ndim + 1 or noise.shape[1:] != posterior.mean.shape:
+        shapes = f"(draws, {', '.join(map(str, posterior.mean.shape))}), got {tuple(noise.shape)}"
+        raise ValueError(f"noise: expected shape {shapes}")
     z = posterior.sample(noise)
     if estimator in ("score", "leave_one_out"):
         z = z.detach()
@@ -148,8 +178,6 @@ def elbo_surrogate(
         return log_weight
     if estimator == "leave_one_out":
         baseline = leave_one_out(log_weight)
-    elif estimator != "score":
-        raise ValueError(f"estimator: unknown name {estimator!r}; see the docstring for the five known")
     return score_surrogate(log_weight, posterior.log_prob(z), baseline)
 
 
@@ -175,12 +203,24 @@ class GradientMoments(NamedTuple):
 
         Returns:
             An unbiased estimate, which may be negative if there is no bias.
+
+        Raises:
+            ValueError: if the exact gradient has another shape.
         """
+        if exact.shape != self.mean.shape:
+            raise ValueError(f"exact: expected {tuple(self.mean.shape)}, got {tuple(exact.shape)}")
         return float(((self.mean - exact.double()) ** 2).sum()) - self.variance / self.repeats
 
 
 def flat_gradient(objective: Float[Tensor, ""], parameters: Sequence[Tensor]) -> Float[Tensor, " parameters"]:
-    """Gradient of a scalar by all parameters, as one float64 vector; unused parameters count as zero."""
+    """Gradient of a scalar by all parameters, as one float64 vector; unused parameters count as zero.
+
+    Raises:
+        ValueError: if the objective is no scalar, or nothing in it has a gradient.
+    """
+    if objective.ndim or not objective.requires_grad or not parameters:
+        found = f"shape {tuple(objective.shape)}, requires_grad {objective.requires_grad}, {len(parameters)}"
+        raise ValueError(f"expected a differentiable scalar and some parameters, got {found} parameters")
     parts = torch.autograd.grad(objective, parameters, allow_unused=True)
     return torch.cat(
         [
@@ -208,89 +248,10 @@ def gradient_moments(
     """
     if repeats < 2:
         raise ValueError(f"repeats: one gradient has no spread, got {repeats}")
-    mean, squares = torch.zeros(sum(p.numel() for p in parameters), dtype=torch.float64), 0.0
+    mean, squares = torch.zeros((), dtype=torch.float64), 0.0
     for count in range(1, repeats + 1):
-        gradient = flat_gradient(draw(), parameters)
+        gradient = flat_gradient(draw(), parameters).cpu()
         change = gradient - mean
         mean = mean + change / count
         squares += float((change * (gradient - mean)).sum())
     return GradientMoments(mean, squares / (repeats - 1), repeats)
-
-
-# book/03-latent/19-reparameterisation.qmd § Implicit gradients
-def implicit_surrogate(
-    sample: Float[Tensor, "*n"], cdf: Float[Tensor, "*n"], log_prob: Float[Tensor, "*n"]
-) -> Float[Tensor, "*n"]:
-    """A draw with the gradient that holds its quantile fixed (@eq-rp-implicit; Figurnov et al., 2018).
-
-    Args:
-        sample: draws, from whatever sampler, without gradient.
-        cdf: distribution function at the draws, differentiable in the parameters.
-        log_prob: log-density at the draws.
-
-    Returns:
-        The draws, now differentiable in the parameters.
-    """
-    return sample.detach() - (cdf - cdf.detach()) * torch.exp(-log_prob.detach())
-
-
-_NODES, _WEIGHTS = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(120))
-
-
-def gamma_slope(z: Float[Tensor, "*n"], shape: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Derivative of a gamma draw by its shape, at fixed quantile and unit rate (@eq-rp-gamma).
-
-    Args:
-        z: draws of Gamma(shape, 1), positive.
-        shape: a, positive.
-
-    Returns:
-        The slopes, computed in float64.
-    """
-    z, a = torch.broadcast_tensors(z.double(), shape.double())
-    side = torch.where(z < a, -1.0, 1.0).to(z)  # integrate over the tail that is the nearer one
-
-    def log_ratio(s: Tensor) -> Tensor:  # t q(t) / (z q(z)) at t = z exp(side * s), at most 1
-        return side * a * s - z * torch.expm1(side * s)
-
-    low, high = torch.zeros_like(z), 60.0 / torch.minimum(a, torch.ones_like(a))
-    for _ in range(60):  # bisection for the s beyond which nothing is left
-        middle = (low + high) / 2
-        beyond = log_ratio(middle) < -45.0
-        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-    half = high / 2
-    total = torch.zeros_like(z)
-    for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True):
-        s = half * (1 + node)
-        total += weight * torch.exp(log_ratio(s)) * (torch.log(z) + side * s - torch.digamma(a))
-    return side * z * half * total
-
-
-class _ImplicitGamma(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, shape: Tensor, sample: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(shape, sample)
-        return sample.clone()
-
-    @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
-        shape, sample = ctx.saved_tensors
-        return grad_output * gamma_slope(sample, shape).to(grad_output.dtype), None
-
-
-def implicit_gamma(shape: Float[Tensor, "*n"], sample: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Attach to draws of Gamma(shape, 1) their derivative by the shape.
-
-    Args:
-        shape: a, positive, differentiable.
-        sample: draws from any sampler.
-
-    Returns:
-        The draws, differentiable in the shape.
-
-    Raises:
-        ValueError: if something is not positive.
-    """
-    if not bool((shape > 0).all() and (sample > 0).all()):
-        raise ValueError("shape and sample: a gamma variable and its shape are positive")
-    return _ImplicitGamma.apply(shape, sample)
