@@ -195,7 +195,7 @@ def test_concrete_density_integrates_to_one(temperature: float) -> None:
 
 
 def test_gamma_slope_against_differences_of_the_inverse() -> None:
-    shape, quantile = np.array([0.05, 0.3, 1.0, 3.0, 30.0, 1000.0]), np.array([[0.01], [0.3], [0.7], [0.999]])
+    shape, quantile = np.array([0.02, 0.3, 1.0, 3.0, 30.0, 1000.0]), np.array([[0.01], [0.3], [0.7], [0.999]])
     z, step = gammaincinv(shape, quantile), 1e-5 * shape
     differences = (gammaincinv(shape + step, quantile) - gammaincinv(shape - step, quantile)) / (2 * step)
     ours = gamma_slope(torch.tensor(z), torch.tensor(shape)).numpy()

@@ -64,11 +64,12 @@ def gamma_slope(z: Float[Tensor, "*n"], shape: Float[Tensor, "*n"]) -> Float[Ten
         middle = (low + high) / 2
         beyond = log_ratio(middle) < -45.0
         low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-    half = high / 2
+    half = torch.log1p(high) / 2
     total = torch.zeros_like(z)
     for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True):
-        s = half * (1 + node)
-        total += weight * torch.exp(log_ratio(s)) * (torch.log(z) + side * s - torch.digamma(a))
+        u = half * (1 + node)
+        s = torch.expm1(u)  # dense near the draw, far-reaching where a is small
+        total += weight * torch.exp(u + log_ratio(s)) * (torch.log(z) + side * s - torch.digamma(a))
     return side * z * half * total
 
 
