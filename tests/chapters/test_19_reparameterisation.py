@@ -325,6 +325,11 @@ def test_unusable_values_are_refused() -> None:
         concrete_log_prob(torch.full((3,), 1 / 3), torch.zeros(3), -1.0)
     with pytest.raises(ValueError, match="sum to one"):
         concrete_log_prob(torch.tensor([0.0, 1.0]), torch.zeros(2), 1.0)
+    with pytest.raises(ValueError, match="categories differ"):
+        concrete_log_prob(torch.tensor([0.5, 0.5]), torch.zeros(3), 1.0)
+    with pytest.raises(ValueError, match="shapes differ"):
+        gamma_slope(torch.ones(2), torch.ones(3))
+    assert gumbel_noise((), seeded(0)).shape == ()
     with pytest.raises(ValueError, match="nan"):
         gumbel_max(torch.tensor([math.nan, 0.0]), torch.zeros(2))
     with pytest.raises(ValueError, match="floating-point"):

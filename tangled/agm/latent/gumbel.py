@@ -29,7 +29,7 @@ def gumbel_noise(
     """
     if not dtype.is_floating_point:
         raise ValueError(f"dtype: Gumbel noise needs a floating-point type, got {dtype}")
-    uniform = torch.rand(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+    uniform = torch.rand(tuple(shape), generator=generator, dtype=torch.float64, device=generator.device)
     exponential = -torch.log1p(-uniform.clamp(min=2.0**-54))  # u = 0 would give an infinite value
     return -torch.log(exponential).to(dtype)
 
@@ -110,11 +110,13 @@ def concrete_log_prob(
         Logarithm of the density with respect to all but one coordinate.
 
     Raises:
-        ValueError: if the temperature is not positive, or a point is not inside the simplex (cold draws can
-            underflow to its edge).
+        ValueError: if the temperature is not positive, the numbers of categories differ, or a point is not
+            inside the simplex (cold draws can underflow to its edge).
     """
     if not bool((torch.as_tensor(temperature) > 0).all()):
         raise ValueError(f"temperature: must be positive, got {temperature}")
+    if y.ndim == 0 or logits.shape[-1:] != y.shape[-1:]:
+        raise ValueError(f"y and logits: categories differ, {tuple(y.shape)} and {tuple(logits.shape)}")
     if not bool((y > 0).all() and ((y.sum(-1) - 1).abs() < 1e-3).all()):
         raise ValueError("y: expected positive numbers that sum to one along the last axis")
     n, log_y, tau = y.shape[-1], torch.log(y), torch.as_tensor(temperature, dtype=y.dtype, device=y.device)

@@ -49,11 +49,14 @@ def gamma_slope(z: Float[Tensor, "*n"], shape: Float[Tensor, "*n"]) -> Float[Ten
         The slopes, computed in float64.
 
     Raises:
-        ValueError: if something is not positive, or not finite.
+        ValueError: if something is not positive, or not finite, or the shapes do not fit.
     """
     if not all(bool(((v > 0) & torch.isfinite(v)).all()) for v in (z, shape)):
         raise ValueError("shape and sample: a gamma variable and its shape are positive and finite")
-    z, a = torch.broadcast_tensors(z.double(), shape.double())
+    try:
+        z, a = torch.broadcast_tensors(z.double(), shape.double())
+    except RuntimeError:
+        raise ValueError(f"shapes differ: {tuple(z.shape)} and {tuple(shape.shape)}") from None
     side = torch.where(z < a, -1.0, 1.0).to(z)  # integrate over the tail that is the nearer one
 
     def log_ratio(s: Tensor) -> Tensor:  # t q(t) / (z q(z)) at t = z exp(side * s), at most 1
