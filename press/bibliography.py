@@ -1,4 +1,4 @@
-"""The bibliography: BibTeX read with places, and written as Typst reads it best."""
+"""The bibliography: BibTeX read with places, and written as it is printed."""
 
 from __future__ import annotations
 
@@ -50,32 +50,40 @@ def entries(text: str) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def normalised(text: str) -> str:
-    """The bibliography for Typst.
+    """The bibliography as it is printed, the same in all outputs.
 
     Titles keep the capitals that the author gave them; the volume of proceedings becomes part of their title,
-    which Typst would take for a special issue; a preprint names its arXiv number.
+    which Typst would take for a special issue, and so does that of their series; a report names its number,
+    a preprint its arXiv number, and a paper without another address links to its preprint.
     """
     out = []
     for key, (kind, fields) in sorted(entries(text).items()):
         archive = fields.get("archiveprefix", fields.get("eprinttype", "")).lower()
-        if (
-            archive == "arxiv"
-            and fields.get("eprint")
-            and not fields.keys() & {"journal", "journaltitle", "booktitle", "doi"}
-        ):
-            kind, fields["journal"] = "article", f"arXiv:{fields['eprint']}"
-            fields.pop("url", None)
+        if archive == "arxiv" and fields.get("eprint") and "doi" not in fields:
+            fields.setdefault("url", f"https://arxiv.org/abs/{fields['eprint']}")
+            if not fields.keys() & {"journal", "journaltitle", "booktitle"}:
+                kind, fields["journal"] = "article", f"arXiv:{fields['eprint']}"
         if kind in ("inproceedings", "incollection", "conference") and "booktitle" in fields:
-            if volume := fields.pop("volume", ""):
-                fields["booktitle"] += f" {volume}"
+            series, volume = fields.pop("series", ""), fields.pop("volume", "")
+            place = f"{fields['booktitle']}, {series}" if series else fields["booktitle"]
+            fields["booktitle"] = f"{place} {volume}".strip()
             fields.pop("number", None)
-        fields = {name: value.replace("``", "“").replace("''", "”") for name, value in fields.items()}
+        if kind == "techreport":
+            report = f"Technical report {fields.pop('number', '')}".strip()
+            kind, fields["publisher"] = "book", f"{report}, {fields.pop('institution', '')}".strip(", ")
+        if kind == "misc" and "howpublished" in fields:
+            fields["publisher"] = fields.pop("howpublished")
         for name in ("title", "booktitle", "journal", "journaltitle", "series"):
             if name in fields:
-                fields[name] = f"{{{fields[name]}}}"
+                fields[name] = f"{{{_typographic(fields[name])}}}"
         body = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
         out.append(f"@{kind}{{{key},\n{body}}}\n")
     return "\n".join(out)
+
+
+def _typographic(text: str) -> str:
+    """A title with its quotation marks and apostrophes as characters."""
+    return re.sub(r"(?<=\w)'(?=\w)", "’", text.replace("``", "“").replace("''", "”"))
 
 
 def _end(text: str, start: int) -> int | None:

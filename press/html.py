@@ -13,10 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from press import index as numbering
+from press.bibliography import normalised
 from press.cells import notebook_path
 from press.config import Book, Entry
 from press.errors import PressError, PressErrors
-from press.files import CACHE, digest, read_json, write, write_json
+from press.files import CACHE, digest, read_json, read_text, write, write_json
 from press.fragment import Fragment, context, files_prefix, fragment, page_path
 from press.proofs import marks
 from press.search import indexing
@@ -110,7 +111,7 @@ def references(book: Book) -> dict[str, object]:
         raise PressError(
             "the bibliography does not exist", file=book.bibliography, remedy="create it or unlist it"
         )
-    data = path.read_bytes()
+    data = normalised(read_text(path)).encode()
     key, cached = digest(data), book.root / CACHE / "html" / "references.json"
     stored = read_json(cached, None)
     if not (isinstance(stored, dict) and stored.get("key") == key):

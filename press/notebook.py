@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from press.bibliography import normalised
 from press.cells import cell_ids, hidden, notebook_path, valid_id
 from press.config import Book
 from press.errors import PressError
@@ -228,7 +229,9 @@ def _pandoc(book: Book, chapter: Chapter, markdown: str, context: dict[str, Any]
         command += ["--metadata-file", str(metadata)]
         command += ["--lua-filter", str(FILTERS / "macros.lua"), "--lua-filter", str(FILTERS / "book.lua")]
         if book.bibliography and (book.root / book.bibliography).is_file():
-            command += ["--citeproc", "--bibliography", str(book.root / book.bibliography)]
+            sources = Path(folder) / "references.bib"
+            sources.write_text(normalised(read_text(book.root / book.bibliography)), encoding="utf-8")
+            command += ["--citeproc", "--bibliography", str(sources)]
             command += ["--csl", str(book.root / book.csl)] if book.csl else []
         command += ["--lua-filter", str(FILTERS / "notebook.lua")]
         environment = os.environ | {"PRESS_CONTEXT": str(context_file)}
@@ -295,7 +298,8 @@ def _clean(chapter: Chapter, text: str) -> None:
 def _code() -> tuple[str, ...]:
     """The text of what makes notebooks, so that a change of it makes them anew."""
     filters = (FILTERS / f"{name}.lua" for name in ("macros", "book", "notebook"))
-    return tuple(read_text(path) for path in (Path(__file__), *filters))
+    made = (Path(__file__), Path(__file__).with_name("bibliography.py"))
+    return tuple(read_text(path) for path in (*made, *filters))
 
 
 def _bibliography(book: Book, chapter: Chapter) -> str:

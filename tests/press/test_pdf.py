@@ -338,3 +338,21 @@ def test_bibliography_is_put_right() -> None:
     assert "booktitle = {{Advances 27}}" in text and "title = {{On {KL} divergence}}" in text
     assert "journal = {{arXiv:1606.00709}}" in text and "@article{nowozin2016," in text
     assert entries(text).keys() == found.keys()
+
+
+def test_bibliography_says_where() -> None:
+    text = normalised(
+        "@inproceedings{one, title = {Don't {ELBO}}, booktitle = {Proceedings of {ICML}},\n"
+        "series = {Research}, volume = {80}, number = {2}, eprint = {1711.00464}, archiveprefix = {arXiv}}\n"
+        "@techreport{two, title = {Two}, institution = {Institute}, number = {TR-5}}\n"
+        "@misc{three, title = {Three}, howpublished = {Issue 3 of a/b}, url = {https://b.org}}\n"
+        "@article{four, title = {Four}, journal = {J}, doi = {1}, eprint = {1}, archiveprefix = {arXiv}}\n"
+    )
+    found = entries(text)
+    assert found["one"][1]["booktitle"] == "{Proceedings of {ICML}, Research 80}"
+    assert found["one"][1]["title"] == "{Don’t {ELBO}}"
+    assert found["one"][1]["url"] == "https://arxiv.org/abs/1711.00464"
+    assert not found["one"][1].keys() & {"series", "volume", "number"}
+    assert found["two"][0] == "book" and found["two"][1]["publisher"] == "Technical report TR-5, Institute"
+    assert found["three"][1]["publisher"] == "Issue 3 of a/b" and found["three"][1]["url"] == "https://b.org"
+    assert "url" not in found["four"][1]
