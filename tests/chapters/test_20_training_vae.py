@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 from agm.artifacts import load_artifact
-from agm.latent.audio_vae import PatchVAE, mel_error, principal_reconstruction
+from agm.data import load_spoken_digits
+from agm.latent.audio_vae import PatchVAE, mel_error, mel_patches, principal_reconstruction
 from agm.latent.image_vae_recipe import RECIPE as IMAGES
 from agm.latent.image_vae_recipe import test_images as binary_test_images
 from agm.latent.text_vae import TextVAE, TextVaeConfig, shakespeare_lines
@@ -27,7 +28,15 @@ from agm.latent.vae_training import (
 from agm.recipes import get_recipe
 from agm.training import StepContext, TrainingConfig, train
 
-NAMES = ("vae-mnist", "vae-mnist-plane", "vae-text", "vae-text-plain", "text-autoregressive", "vae-audio")
+NAMES = (
+    "vae-mnist",
+    "vae-mnist-cold",
+    "vae-mnist-plane",
+    "vae-text",
+    "vae-text-plain",
+    "text-autoregressive",
+    "vae-audio",
+)
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -330,6 +339,31 @@ def test_flax_follows_pytorch_step_by_step() -> None:
         assert loss.item() == pytest.approx(float(value), rel=2e-5)
 
 
-def test_bad_input_gives_a_clear_error() -> None:
-    with pytest.raises(ValueError, match="at least two"):
-        active_units(torch.zeros(1, 3))
+def test_no_component_leaves_the_mean_and_all_leave_nothing_out() -> None:
+    train_patches, test_patches = normal(60, 2, 3, seed=1), normal(5, 2, 3, seed=2)
+    mean = train_patches.mean(0).expand(5, 2, 3)
+    torch.testing.assert_close(principal_reconstruction(train_patches, test_patches, 0), mean)
+    torch.testing.assert_close(principal_reconstruction(train_patches, test_patches, 6), test_patches)
+
+
+BAD = {
+    "at least two": lambda: active_units(torch.zeros(1, 3)),
+    "nan or infinite": lambda: active_units(torch.full((3, 2), math.nan)),
+    "at least one example": lambda: free_bits_kl(torch.ones(3), 0.1),
+    "uniform numbers": lambda: binarise(torch.rand(5, 4), torch.rand(4)),
+    "standard error": lambda: held_out_likelihood(lambda x, n, k: x, torch.ones(1, 2), 5, StepContext(0)),
+    "equal shapes": lambda: mel_error(torch.zeros(4, 10), torch.zeros(10)),
+    "0 to 12 components": lambda: principal_reconstruction(torch.ones(9, 3, 4), torch.ones(2, 3, 4), 13),
+    "no scale": lambda: PatchVAE(build_vae(VaeConfig((5, 4), 3))).fit_scale(torch.ones(7, 5, 4)),
+    "time": lambda: PatchVAE(build_vae(VaeConfig((5, 4), 3))).resynthesise(torch.zeros(5, 0)),
+    "train or test": lambda: shakespeare_lines("Train"),
+    "widen": lambda: shakespeare_lines("test", 300, 301),
+    "hop": lambda: mel_patches(load_spoken_digits("test"), 16, 0),
+    "shorter patches": lambda: mel_patches(load_spoken_digits("test"), 5_000, 4),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_gives_a_clear_error(message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BAD[message]()

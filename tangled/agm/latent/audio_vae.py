@@ -27,12 +27,19 @@ def mel_patches(clips: AudioData, frames: int, hop: int) -> Float[Tensor, "n ban
 
     Returns:
         The patches of one clip after the other.
+
+    Raises:
+        ValueError: if a number is not positive, or no clip is long enough for a patch.
     """
+    if frames < 1 or hop < 1:
+        raise ValueError(f"expected frames and hop of at least 1, got {frames} and {hop}")
     patches = []
     for index in range(len(clips)):
         spectrogram = mel_spectrogram(clips.clip(index), clips.sample_rate)
         if spectrogram.shape[1] >= frames:
             patches.append(spectrogram.unfold(1, frames, hop).transpose(0, 1))
+    if not patches:
+        raise ValueError(f"none of {len(clips)} clips has {frames} frames: take shorter patches")
     return torch.cat(patches)
 
 
@@ -42,7 +49,12 @@ def mel_error(first: Float[Tensor, "*shape"], second: Float[Tensor, "*shape"]) -
     Args:
         first: natural logarithms of power.
         second: the same of another sound.
+
+    Raises:
+        ValueError: if the shapes differ, or there is nothing to compare.
     """
+    if first.shape != second.shape or first.numel() == 0:
+        raise ValueError(f"expected equal shapes, got {tuple(first.shape)} and {tuple(second.shape)}")
     return DECIBEL * (first - second).square().mean().sqrt()  # @eq-tv-mel-error
 
 
@@ -63,9 +75,14 @@ class PatchVAE(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def fit_scale(self, patches: Float[Tensor, "n bands frames"]) -> None:
-        """Take mean and scale from the training data."""
+        """Take mean and scale from the training data; ``ValueError`` if they do not vary or do not fit."""
+        if patches.shape[1:] != self.mean.shape:
+            raise ValueError(f"patches: expected (n, *{tuple(self.mean.shape)}), got {tuple(patches.shape)}")
+        scale = (patches - patches.mean(0)).square().mean().sqrt()
+        if not bool(scale > 0):
+            raise ValueError(f"patches: {len(patches)} with a spread of {scale.item()} have no scale")
         self.mean.copy_(patches.mean(0))
-        self.scale.copy_((patches - self.mean).square().mean().sqrt())
+        self.scale.copy_(scale)
 
     def standardise(self, patches: Float[Tensor, "*n bands frames"]) -> Float[Tensor, "*n bands frames"]:
         """From natural log-power to the units of the VAE."""
@@ -88,7 +105,12 @@ class PatchVAE(nn.Module):
 
         Returns:
             The reconstruction, as long as the original.
+
+        Raises:
+            ValueError: if there is no frame, or another number of bands than the model has.
         """
+        if log_mel.ndim != 2 or log_mel.shape[0] != len(self.mean) or log_mel.shape[1] == 0:
+            raise ValueError(f"log_mel: expected ({len(self.mean)}, time), got {tuple(log_mel.shape)}")
         time, frames = log_mel.shape[1], self.mean.shape[1]
         missing = -time % frames
         padded = torch.cat([log_mel, log_mel[:, -1:].expand(-1, missing)], 1)
@@ -104,15 +126,22 @@ class PatchVAE(nn.Module):
 def principal_reconstruction(
     train: Float[Tensor, "n bands frames"], test: Float[Tensor, "m bands frames"], dimensions: int
 ) -> Float[Tensor, "m bands frames"]:
-    """Reconstruct patches from their principal components: the best that a linear code can do.
+    """Reconstruct patches from their principal components, the best linear code of the training patches.
 
     Args:
         train: patches that the components are computed from.
         test: patches to reconstruct.
-        dimensions: number of components.
+        dimensions: number of components; 0 leaves the mean.
+
+    Raises:
+        ValueError: if there are not so many components, or the patches differ in shape.
     """
+    size = train[0].numel()
+    if not 0 <= dimensions <= size or test.shape[1:] != train.shape[1:]:
+        found = f"{dimensions} of {size} for patches {tuple(train.shape[1:])} and {tuple(test.shape[1:])}"
+        raise ValueError(f"expected 0 to {size} components and patches of one shape, got {found}")
     mean = train.mean(0).flatten()
     centred = train.flatten(1) - mean
     values = torch.linalg.eigh(centred.T @ centred / len(centred))
-    basis = values.eigenvectors[:, -dimensions:]  # (values of a patch, dimensions)
+    basis = values.eigenvectors[:, size - dimensions :]  # (values of a patch, dimensions)
     return ((test.flatten(1) - mean) @ basis @ basis.T + mean).view_as(test)

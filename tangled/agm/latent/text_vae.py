@@ -37,13 +37,20 @@ def shakespeare_lines(split: str, shortest: int = 16, longest: int = 40) -> Line
 
     Returns:
         The lines, in the order of the text.
+
+    Raises:
+        ValueError: if the split is unknown or no line is left.
     """
+    if split not in ("train", "test"):
+        raise ValueError(f"split: expected train or test, got {split!r}")
     text = load_shakespeare("train" if split == "train" else "test")
     kept = [
         line
         for line in text.text.split("\n")
-        if shortest <= len(line) <= longest and not line.isupper() and line[0] not in "[ "
+        if max(1, shortest) <= len(line) <= longest and not line.isupper() and line[0] not in "[ "
     ]
+    if not kept:
+        raise ValueError(f"no line has {shortest} to {longest} characters: widen the range")
     end = len(text.vocabulary)
     ids = torch.full((len(kept), longest + 1), end)
     for row, line in enumerate(kept):
@@ -177,7 +184,7 @@ class TextVAE(nn.Module):
         Returns:
             Character numbers of each line, without the end symbol.
         """
-        state, before = self.start(z), torch.full((len(z),), self.end)
+        state, before = self.start(z), torch.full((len(z),), self.end, device=z.device)
         chosen = []
         for _ in range(longest):
             vector = torch.cat([self.embedding(before), z], -1)[:, None]

@@ -41,7 +41,12 @@ def free_bits_kl(rates: Float[Tensor, "batch latent"], floor: float) -> Float[Te
 
     Returns:
         The sum over coordinates of the larger of ``floor`` and the coordinate's average rate.
+
+    Raises:
+        ValueError: if there is no table of rates with at least one example.
     """
+    if rates.ndim != 2 or len(rates) == 0:
+        raise ValueError(f"rates: expected (examples, coordinates), at least one example; got {rates.shape}")
     return rates.mean(0).clamp(min=floor).sum()  # @eq-tv-free-bits
 
 
@@ -58,10 +63,12 @@ def active_units(
         One truth value per coordinate.
 
     Raises:
-        ValueError: if there are fewer than two examples.
+        ValueError: if there are fewer than two examples, or a mean is not finite.
     """
     if len(means) < 2:
         raise ValueError(f"means of {len(means)} examples have no variance: encode at least two")
+    if not bool(torch.isfinite(means).all()):
+        raise ValueError("means: some are nan or infinite, and would count as inactive; check the encoder")
     spread = (means - means.mean(0)).square().sum(0) / (len(means) - 1)
     return spread > threshold  # @eq-tv-active
 
@@ -88,7 +95,13 @@ def binarise(grey: Float[Tensor, "*shape"], uniform: Float[Tensor, "*shape"]) ->
 
     Returns:
         Zeros and ones.
+
+    Raises:
+        ValueError: if the shapes differ, so that pixels would share a coin, or the grey values are integers.
     """
+    if uniform.shape != grey.shape or not grey.is_floating_point():
+        found = f"{grey.dtype} {tuple(grey.shape)} and {tuple(uniform.shape)}"
+        raise ValueError(f"expected grey values in [0, 1] and as many uniform numbers, got {found}")
     return (uniform < grey).to(grey.dtype)
 
 
@@ -106,13 +119,19 @@ def held_out_likelihood(
         draw_log_weights: gives the log-weights ``(k, n)`` of k draws for each of n examples.
         examples: ``(n, ...)``, held out.
         draws: K, for every example.
-        context: source of noise; example i has the same noise whatever ``rows`` is, up to its own cut.
-        rows: number of decoder outputs in memory at once.
+        context: source of noise, which is a function of its seed, of the example's place and of ``rows``.
+        rows: number of decoder outputs in memory at once; another number cuts the draws, and hence the
+            noise, in another way.
 
     Returns:
         ``nll``; ``nll_error``, its standard error over examples; ``nll_bias``, the first-order estimate of
         how much too large it is; ``smallest_sample_size``, the worst effective sample size.
+
+    Raises:
+        ValueError: if there are fewer than two examples.
     """
+    if len(examples) < 2:
+        raise ValueError(f"{len(examples)} examples have no standard error: take at least two")
     values, sizes = [], []
     group = min(len(examples), BLOCK * max(1, rows // (64 * BLOCK)))  # noise comes in whole blocks
     for first in range(0, len(examples), group):
