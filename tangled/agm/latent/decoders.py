@@ -69,7 +69,22 @@ class Likelihood(nn.Module, ABC):
 
         Returns:
             One number for every leading index.
+
+        Raises:
+            ValueError: if the shapes are others, and would be broadcast within an example or a batch.
         """
+        lead = parameters.shape[: parameters.ndim - len(self.parameter_shape)]
+        batch = x.shape[: x.ndim - len(self.event_shape)]
+        if (
+            parameters.shape != (*lead, *self.parameter_shape)
+            or x.shape != (*batch, *self.event_shape)
+            or batch != lead[len(lead) - len(batch) :]
+        ):
+            wanted = f"(*lead, {', '.join(map(str, self.parameter_shape))}) and data of the same batch"
+            raise ValueError(
+                f"expected parameters of shape {wanted}, (batch, {', '.join(map(str, self.event_shape))}); "
+                f"got {tuple(parameters.shape)} and {tuple(x.shape)}"
+            )
         return self.log_prob_per_value(parameters, x).flatten(-len(self.event_shape)).sum(-1)
 
     def features(self, x: Tensor) -> Float[Tensor, "batch ..."]:
@@ -121,10 +136,10 @@ class BernoulliLikelihood(Likelihood):
     def check(self, x: Tensor) -> None:
         """Refuse anything but zeros and ones."""
         self._refuse_shape(x)
-        if not bool(((x == 0) | (x == 1)).all()):
+        if not x.is_floating_point() or not bool(((x == 0) | (x == 1)).all()):
             raise ValueError(
-                "x: a Bernoulli decoder has a likelihood for zeros and ones only; binarise the data, "
-                "or use a Gaussian or a categorical decoder for grey values"
+                "x: a Bernoulli decoder has a likelihood for zeros and ones only, as floating-point numbers; "
+                "binarise the data, or use a Gaussian or a categorical decoder for grey values"
             )
 
 
@@ -179,7 +194,7 @@ class GaussianLikelihood(Likelihood):
         floor: float = -5.0,
     ) -> None:
         super().__init__(event_shape, 2 if scale == "predicted" else 1)
-        if scale not in ("fixed", "shared", "per_pixel", "predicted") or initial_scale <= 0:
+        if scale not in ("fixed", "shared", "per_pixel", "predicted") or not 0 < initial_scale < math.inf:
             raise ValueError(
                 f"scale: expected a kind of scale and a positive number, got {scale}, {initial_scale}"
             )
@@ -273,7 +288,7 @@ class CategoricalLikelihood(Likelihood):
 
 
 def check_levels(levels: int) -> int:
-    """The number of levels itself, if there are at least two.
+    """The number of levels itself, if it is a whole number and at least two.
 
     Args:
         levels: number of levels.
@@ -282,10 +297,10 @@ def check_levels(levels: int) -> int:
         The same number.
 
     Raises:
-        ValueError: if there are fewer than two.
+        ValueError: if it is not whole, or less than two.
     """
-    if levels < 2:
-        raise ValueError(f"levels: expected at least 2, got {levels}")
+    if not isinstance(levels, int) or levels < 2:
+        raise ValueError(f"levels: expected a whole number, at least 2, got {levels!r}")
     return levels
 
 
@@ -299,7 +314,8 @@ def refuse_levels(x: Tensor, levels: int) -> None:
     Raises:
         ValueError: if a value is not a whole number in the range.
     """
-    if bool(((x < 0) | (x > levels - 1) | (x != x.round())).any()):
+    fractional = x != x.round() if x.is_floating_point() else torch.zeros_like(x, dtype=torch.bool)
+    if bool(((x < 0) | (x > levels - 1) | fractional).any()):
         raise ValueError(
             f"x: expected whole numbers from 0 to {levels - 1}; multiply grey values by {levels - 1}"
         )

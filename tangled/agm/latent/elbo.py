@@ -17,6 +17,9 @@ from torch import Tensor
 
 
 def _count_draws(values: Tensor, dim: int) -> int:
+    if not isinstance(values, Tensor) or not isinstance(dim, int):
+        found = f"{type(values).__name__} and axis {dim!r}"
+        raise TypeError(f"log_weights: expected a tensor and one axis as an integer, got {found}")
     if values.ndim == 0 or not values.is_floating_point():
         found = f"{values.dtype} of shape {tuple(values.shape)}"
         raise ValueError(f"log_weights: expected a floating-point tensor with an axis of draws, got {found}")
@@ -68,16 +71,14 @@ def effective_sample_size(log_weights: Float[Tensor, "*shape"], dim: int = 0) ->
         dim: the axis of draws.
 
     Returns:
-        K if all weights are equal, 1 if one of them outweighs all others; nan if all are zero. Its
-        relative rounding error is about 2 |log w| times the precision of the type: where that is too much,
-        as in float32 for log-weights of many thousands, subtract their maximum first.
+        K if all weights are equal, 1 if one of them outweighs all others; nan if all are zero.
 
     Raises:
         ValueError: if there is no such axis, or no draw along it.
     """
     _count_draws(log_weights, dim)
-    # @eq-eb-ess
-    return torch.exp(2 * torch.logsumexp(log_weights, dim) - torch.logsumexp(2 * log_weights, dim))
+    weights = torch.exp(log_weights - log_weights.detach().amax(dim, keepdim=True))  # the largest is one
+    return weights.sum(dim) ** 2 / weights.square().sum(dim)  # @eq-eb-ess
 
 
 def signal_to_noise(gradients: Float[Tensor, "*shape"], dim: int = 0) -> Float[Tensor, "*rest"]:
@@ -132,11 +133,12 @@ def importance_log_likelihood(
         Where all weights are zero the estimate is minus infinity and its diagnostics are nan.
 
     Raises:
-        ValueError: if a number is out of range, the shape is wrong, or a log-weight is nan or plus infinity.
+        ValueError: if a number is out of range, the shape is wrong or changes between chunks, or a log-weight
+            is nan or plus infinity.
     """
     if n_draws < 2 or chunk < 1:
         raise ValueError(f"expected n_draws >= 2 and chunk >= 1, got {n_draws} and {chunk}")
-    log_sum = log_sum_of_squares = log_largest = None
+    log_sum = log_sum_of_squares = log_largest = reference = None
     for start in range(0, n_draws, chunk):
         size = min(chunk, n_draws - start)
         log_weights = draw_log_weights(size)
@@ -144,8 +146,14 @@ def importance_log_likelihood(
             raise ValueError(f"asked for {size} draws, got log-weights of shape {tuple(log_weights.shape)}")
         if bool((log_weights.isnan() | (log_weights == math.inf)).any()):
             raise ValueError(f"nan or +inf among log-weights {start} to {start + size - 1}; check q and p")
-        first, second = torch.logsumexp(log_weights, 0), torch.logsumexp(2 * log_weights, 0)
         largest = log_weights.amax(0)
+        if reference is None:  # weights relative to an early one: logarithms of thousands lack digits
+            reference = largest.nan_to_num(neginf=0.0)
+        if log_weights.shape[1:] != reference.shape:
+            shapes = f"{tuple(reference.shape)} and {tuple(log_weights.shape[1:])}"
+            raise ValueError(f"the batch of log-weights changed between chunks: {shapes}")
+        log_weights, largest = log_weights - reference, largest - reference
+        first, second = torch.logsumexp(log_weights, 0), torch.logsumexp(2 * log_weights, 0)
         if log_sum is None or log_sum_of_squares is None or log_largest is None:
             log_sum, log_sum_of_squares, log_largest = first, second, largest
         else:
@@ -153,8 +161,12 @@ def importance_log_likelihood(
             log_sum_of_squares = torch.logaddexp(log_sum_of_squares, second)
             log_largest = torch.maximum(log_largest, largest)
     assert log_sum is not None and log_sum_of_squares is not None and log_largest is not None
+    assert reference is not None
     size_ratio = torch.exp(2 * log_sum - log_sum_of_squares)
     variance = (1 / size_ratio - 1 / n_draws).clamp(min=0) * n_draws / (n_draws - 1)  # @eq-eb-delta
     return ImportanceEstimate(
-        log_sum - math.log(n_draws), variance.sqrt(), size_ratio, torch.exp(log_largest - log_sum)
+        reference + log_sum - math.log(n_draws),
+        variance.sqrt(),
+        size_ratio,
+        torch.exp(log_largest - log_sum),
     )

@@ -68,7 +68,10 @@ class DiagonalGaussian(NamedTuple):
 
     def log_prob(self, z: Float[Tensor, "*draws latent"]) -> Float[Tensor, "*draws_"]:
         """Log-density of z in nats."""
-        standardised = (z - self.mean) * torch.exp(-0.5 * self.log_variance)
+        # The root of the precision in two factors: one alone overflows for very narrow posteriors, and where
+        # z is the mean zero times infinity is not a number.
+        root = torch.exp(-0.25 * self.log_variance)
+        standardised = (z - self.mean) * root * root
         return (-0.5 * (standardised**2 + self.log_variance) - HALF_LOG_TWO_PI).sum(-1)
 
 
