@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 EXAMPLES = """examples:
   agm list
@@ -14,12 +15,27 @@ EXAMPLES = """examples:
   agm train digits --steps 500 --learning-rate 0.01 --out runs/mine
   agm train digits --help              (every setting, with the preset's values)
   torchrun --nproc-per-node 2 -m agm train digits
-  agm sample digits --out grid.png
+  agm sample digits --out grid.png     (from the newest finished run)
   agm evaluate digits --from runs/mine
   agm verify eq-tr-ema
   agm verify f-divergence
 
 exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted (the same command goes on)"""
+TRAIN_EXAMPLES = """digits --preset smoke
+digits --steps 500 --learning-rate 0.01 --out runs/mine
+digits --help       (every setting, with the preset's values)
+vae-audio --data spoken_digits
+vae-mnist           (stopped with Ctrl-C, the same command goes on)"""
+SAMPLE_EXAMPLES = """vae-mnist --out grid.png
+vae-text --out lines.txt --count 20 --seed 7
+vae-audio --out clip.wav --count 4
+digits --from runs/mine --out grid.png"""
+EVALUATE_EXAMPLES = """digits
+digits --preset smoke
+digits --from runs/mine/checkpoints/best.safetensors"""
+VERIFY_EXAMPLES = """eq-tr-ema       (one equation)
+f-divergence    (a chapter)
+02              (the same, by its number)"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,11 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognised arguments: {' '.join(rest)}")
     except SystemExit as stop:
         return int(stop.code or 0)
-    # What the commands need is imported late: help must not wait for torch.
-    from agm.cli import UsageError, complain
-    from agm.data import DataError
-    from agm.training import TrainingError
-
+    try:
+        # What the commands need is imported late: help must not wait for torch.
+        from agm.cli import UsageError, complain
+        from agm.data import DataError
+        from agm.training import TrainingError
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     try:
         return _run(options, rest, train_parser)
     except SystemExit as stop:  # tyro has shown help, or what is wrong with an option
@@ -54,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(error)
         return 1
     except KeyboardInterrupt as error:
-        complain(error if str(error) else "interrupted")
+        print(str(error) or "interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain about it at exit either.
@@ -93,47 +112,54 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="models, presets, data sets")
 
-    train = commands.add_parser(
-        "train", help="train a model, or go on training it", add_help=False, allow_abbrev=False
-    )
+    def add(name: str, text: str, examples: str, **options: Any) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog="\n".join(["examples:", *(f"  agm {name} {line}" for line in examples.split("\n"))]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **options,
+        )
+
+    add("list", "models, presets, data sets, and the state of the models of the book", "")
+
+    train = add("train", "train a model, or go on training it", TRAIN_EXAMPLES, add_help=False)
     train.add_argument("model", nargs="?", metavar="MODEL", help="one of `agm list`")
     train.add_argument("-h", "--help", action="store_true", help="show this, and the settings of MODEL")
-    _add_preset(train)
+    train.add_argument("--preset", default="small", metavar="NAME", help="smoke, small (default) or full")
     train.add_argument("--data", metavar="NAME", help="data set, for models that can take several")
     train.add_argument("--out", metavar="FOLDER", help="folder of the run (default runs/MODEL/PRESET)")
     train.add_argument("--fresh", action="store_true", help="delete what is in the folder and start afresh")
     train.add_argument("--quiet", action="store_true", help="show no progress")
 
-    sample = commands.add_parser("sample", help="draw samples into a file", allow_abbrev=False)
+    sample = add("sample", "draw samples into a file", SAMPLE_EXAMPLES)
     sample.add_argument("model", metavar="MODEL")
     _add_source(sample)
     sample.add_argument("--out", required=True, metavar="FILE", help="grid.png, text.txt or clip.wav")
     sample.add_argument("--count", type=int, default=64, help="number of samples (default 64)")
     sample.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
 
-    evaluate = commands.add_parser("evaluate", help="metrics on held-out data", allow_abbrev=False)
+    evaluate = add("evaluate", "metrics on held-out data", EVALUATE_EXAMPLES)
     evaluate.add_argument("model", metavar="MODEL")
     _add_source(evaluate)
 
-    verify = commands.add_parser("verify", help="check a derivation line by line", allow_abbrev=False)
+    verify = add("verify", "check a derivation line by line", VERIFY_EXAMPLES)
     verify.add_argument("what", metavar="EQUATION|CHAPTER", help="eq-tr-ema, f-divergence, 02 …")
     return parser, train
 
 
-def _add_preset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="small", metavar="NAME", help="smoke, small (default) or full")
-
-
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    _add_preset(parser)
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--from",
         dest="source",
         metavar="PATH",
-        help="run or checkpoint (default: the run, or the artifact)",
+        help="run or checkpoint (default: the newest finished run below runs/, else the model of the book)",
     )
+    source.add_argument("--preset", metavar="NAME", help="the run in runs/MODEL/NAME")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from agm.data import DataError
-from agm.provenance import code_hashes
+from agm.provenance import code_hashes, training_cost
 from agm.recipes import Recipe, find_recipes, get_recipe
 from agm.runs import default_folder, plain, train_recipe
 from agm.training import LOOP_VERSION, MismatchError, TrainingError, TrainingResult
@@ -113,6 +113,7 @@ def save_artifact(recipe: Recipe[Any], preset: str, result: TrainingResult) -> P
         "device": device if device != "cpu" else f"cpu, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "seconds": round(result.seconds, 1),
+        "cpu_seconds": None if result.cpu_seconds is None else round(result.cpu_seconds, 1),
         "steps": result.step,
         "metrics": metrics,
         "curve": thinned,
@@ -139,7 +140,8 @@ def load_artifact(name: str) -> Artifact:
     record = read_provenance(name)
     trouble = staleness(recipe, record)
     if trouble:
-        raise ArtifactError(f"artifacts/{name} is stale: {'; '.join(trouble)}; {_remedy(name)}")
+        replay = "(with REPLAY=1 if the change cannot matter)"
+        raise ArtifactError(f"artifacts/{name} is stale: {'; '.join(trouble)}; {_remedy(name)} {replay}")
     config = recipe.preset(record["preset"])
     model = stored_model(recipe, record)
     return Artifact(name, model, config, record["metrics"], record["curve"], record)
@@ -225,7 +227,7 @@ def _widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _remedy(name: str) -> str:
-    return f"run: make train MODEL={name} (with REPLAY=1 if the change cannot matter)"
+    return f"run: make train MODEL={name}"
 
 
 # book/appendices/b-training.qmd § Runs and artifacts
@@ -247,8 +249,8 @@ def make_artifact(recipe: Recipe[Any], preset: str, *, progress: bool = True) ->
         trouble = staleness(recipe, record, data)
         trouble += [] if record.get("preset") == preset else [f"preset {record.get('preset')}"]
         if not trouble:
-            return f"{recipe.name}: fresh; it took {record['seconds']:.0f} s on {record['device']}"
-        why = f"{'; '.join(trouble)}; it took {record.get('seconds', 0):.0f} s"
+            return f"{recipe.name}: fresh; it took {training_cost(record)} on {record['device']}"
+        why = f"{'; '.join(trouble)}; it took {training_cost(record)}"
     except ArtifactError:
         why = "there is none"
     folder = default_folder(recipe, preset)
@@ -259,7 +261,7 @@ def make_artifact(recipe: Recipe[Any], preset: str, *, progress: bool = True) ->
         print(f"{recipe.name}: starting afresh ({', '.join(error.differences)} changed)", file=sys.stderr)
         result = train_recipe(recipe, config, folder, resume=False, progress=progress)
     save_artifact(recipe, preset, result)
-    return f"{recipe.name}: made in {result.seconds:.0f} s"
+    return f"{recipe.name}: made in {training_cost(vars(result))}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Which code determines a recipe's weights."""
+"""Which code determines a recipe's weights, and what it cost to train them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,26 @@ def code_digest(source: str) -> str:
     tree = ast.parse(source)
     _drop_docstrings(tree)
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def training_cost(record: Mapping[str, Any]) -> str:
+    """What a training cost, in words: time by the clock, which a busy machine stretches, and processor time.
+
+    Args:
+        record: with `seconds` and `cpu_seconds`, where they were recorded; earlier versions knew only the
+            first.
+
+    Returns:
+        Such as "15.0 min, CPU time 14.2 min".
+    """
+    return f"{duration(record.get('seconds'))}, CPU time {duration(record.get('cpu_seconds'))}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds or minutes, whichever read better, with one decimal; None is "not recorded"."""
+    if seconds is None:
+        return "not recorded"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _source_of(name: str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 # book/appendices/b-training.qmd § Recipes
 import difflib
 import importlib
+import io
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agm.training import Task, TrainingConfig, TrainingError
+from agm.training.checkpoint import write_atomically
 from agm.training.data import Examples
 
 SUFFIX = "_recipe"
@@ -70,20 +72,22 @@ class Samples:
             raise TrainingError(f"{path}: samples of this model go into a {self.suffix} file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if self.images is not None:
-                from agm.plotting import image_grid
-
-                image_grid(self.images).save(str(path))
-            elif self.texts is not None:
-                path.write_text("\n".join(self.texts) + "\n", encoding="utf-8")
-            elif self.waveforms is not None:
-                import soundfile
-
-                pause = torch.zeros(len(self.waveforms), self.sample_rate // 4)
-                sound = torch.cat([self.waveforms.detach().cpu().clamp(-1, 1), pause], 1).flatten()
-                soundfile.write(path, sound.numpy(), self.sample_rate)
         except OSError as error:
             raise TrainingError(f"{path}: cannot write ({error.strerror}): choose another place") from None
+        content = io.BytesIO()
+        if self.images is not None:
+            from agm.plotting import image_grid
+
+            content.write(image_grid(self.images)._repr_png_())
+        elif self.texts is not None:
+            content.write(("\n".join(self.texts) + "\n").encode())
+        elif self.waveforms is not None:
+            import soundfile
+
+            pause = torch.zeros(len(self.waveforms), self.sample_rate // 4)
+            sound = torch.cat([self.waveforms.detach().cpu().clamp(-1, 1), pause], 1).flatten()
+            soundfile.write(content, sound.numpy(), self.sample_rate, format="WAV")
+        write_atomically(path, content.getvalue())
 
 
 @dataclass(frozen=True)

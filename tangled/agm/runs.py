@@ -8,14 +8,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
 from agm.provenance import code_hashes
 from agm.recipes import Recipe
 from agm.training import TrainingError, TrainingResult, load_model, train
-from agm.training.checkpoint import find_checkpoint, read_checkpoint
+from agm.training.checkpoint import CheckpointFolder, find_checkpoint, read_checkpoint
 
 T = TypeVar("T")
 
@@ -67,6 +67,29 @@ def train_recipe(
         progress=progress,
         description=describe(recipe, config),
     )
+
+
+class FoundRun(NamedTuple):
+    """A run on disk: its folder, and whether it made all its steps."""
+
+    folder: Path
+    finished: bool
+
+
+def find_runs(recipe: Recipe[Any]) -> list[FoundRun]:
+    """The runs of a recipe below `runs/` of the working folder that have a checkpoint, the newest first."""
+    found: list[tuple[float, FoundRun]] = []
+    for path in Path("runs").glob("**/run.json"):
+        checkpoints = CheckpointFolder(path.parent).paths()
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            own, steps = record["description"]["recipe"] == recipe.name, int(record["config"]["steps"])
+            if own and checkpoints:
+                step = int(checkpoints[0].stem.removeprefix("step-"))
+                found.append((checkpoints[0].stat().st_mtime, FoundRun(path.parent, step >= steps)))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not a run of ours, or one that is being deleted
+    return [run for _, run in sorted(found, reverse=True)]
 
 
 def load_run(recipe: Recipe[Any], path: Path) -> tuple[nn.Module, Any]:

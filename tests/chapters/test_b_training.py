@@ -9,6 +9,7 @@ import math
 import os
 import resource
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,8 @@ import safetensors.torch
 import torch
 from agm import artifacts
 from agm.__main__ import main
-from agm.provenance import code_hashes
-from agm.recipes import get_recipe
+from agm.provenance import code_hashes, training_cost
+from agm.recipes import Samples, get_recipe
 from agm.training import (
     CheckpointError,
     MismatchError,
@@ -36,7 +37,7 @@ from agm.training import (
     train,
 )
 from agm.training.average import AveragedWeights, clip_factor, clip_gradients
-from agm.training.checkpoint import CheckpointFolder
+from agm.training.checkpoint import CheckpointFolder, read_checkpoint, write_checkpoint
 from agm.training.noise import DataOrder, epoch_order
 from torch import Tensor, nn
 
@@ -312,7 +313,7 @@ def test_damaged_and_foreign_checkpoints(tmp_path: Path) -> None:
     foreign = safetensors.torch.save({"weight": torch.zeros(1)})
     for path in (newest, older):
         path.write_bytes(foreign)
-    with pytest.raises(CheckpointError, match="no checkpoint of a training run"):
+    with pytest.raises(CheckpointError, match=r"none of 2 .*start afresh.*no checkpoint of a training run"):
         final(Parabola(), torch.zeros(5), EXACT, tmp_path)
     assert newest.read_bytes() == foreign
     with pytest.raises(CheckpointError, match="no checkpoint in this folder"):
@@ -359,6 +360,7 @@ def test_unusable_data(tmp_path: Path, data: Any, message: str) -> None:
     [
         ({"steps": 0}, "steps = 0: expected at least 1"),
         ({"learning_rate": math.nan}, "learning_rate = nan"),
+        ({"seed": 2**64}, "seed = 18446744073709551616: expected 0 or more, and less than"),
         ({"ema_decay": 1.0}, "ema_decay = 1.0"),
         ({"accumulate": 3}, "a divisor of batch_size = 8"),
         ({"warmup": 13}, "at most steps = 12"),
@@ -480,24 +482,168 @@ def test_command_line(workplace: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert agm("sample", "digits", "--preset", "smoke", "--count", "9", "--out", "a/b.png")[0] == 0
     assert (workplace / "a/b.png").read_bytes().startswith(b"\x89PNG")
     assert agm("evaluate", "digits", "--from", "runs/digits/smoke")[1].startswith("nll ")
+    assert agm("sample", "digits", "--help")[1].endswith("sample digits --from runs/mine --out grid.png\n")
     assert "artifact none" in agm("list")[1]
     for arguments, expected, message in (
         (("train", "digts"), 2, "did you mean digits?"),
         (("train", "digits", "--preset", "smol"), 2, "did you mean smoke or small?"),
-        (("train", "digits", "--data", "mnis"), 2, "did you mean mnist or emoji?"),
+        (("train", "digits", "--data", "mnis"), 2, "did you mean mnist or emoji? (digits takes digits)"),
         (("train", "digits", "--data", "mnist"), 2, "not made for mnist"),
-        (("train", "digits", "--steps", "many"), 2, "many"),
+        (("train", "digits", "--steps", "many"), 2, "base 10: 'many'; see: agm train digits --help"),
+        (("train", "digits", "--stepss", "9"), 2, "--stepss, 9: did you mean --steps?; see: agm train"),
+        (("train", "digits", "--seed", "-1"), 2, "seed = -1: expected 0 or more"),
         (("train", "digits", "--ema-decay", "2"), 2, "ema_decay = 2.0"),
         (("train",), 2, "which model"),
-        (("sample", "digits", "--out", "x.wav", "--preset", "smoke"), 1, "go into a .png file"),
-        (("sample", "digits", "--out", "x.png"), 1, "make train MODEL=digits"),
-        (("evaluate", "digits", "--from", "nowhere"), 1, "no such checkpoint"),
+        (("sample", "digits", "--out", "x.wav", "--preset", "smoke"), 2, "go into a .png file"),
+        (("sample", "digits", "--out", "x.png", "--seed", "-1"), 2, "--seed -1: expected 0 or more"),
+        (("sample", "digits", "--out", "x.png", "--count", "0"), 2, "--count 0: expected at least 1"),
+        (("sample", "digits", "--out", "x.png", "--preset", "small"), 2, "agm train digits --preset small"),
+        (("evaluate", "digits", "--preset", "smok"), 2, "did you mean smoke or small?"),
+        (("evaluate", "digits", "--from", "runs/digits/smok"), 2, "did you mean runs/digits/smoke?"),
+        (("evaluate", "vae-mnist", "--from", "runs/digits/smoke"), 1, "checkpoint of digits, not of vae-"),
+        (("train", "vae-mnist", "--out", "runs/digits/smoke"), 1, "a run of digits, not of vae-mnist"),
+        (("evaluate", "digits", "--from", "a/b.png"), 1, "name a checkpoint of a training run"),
         (("verify", "eq-no-such-thing"), 1, "unknown equation"),
         (("frobnicate",), 2, "invalid choice"),
     ):
         status, text = agm(*arguments)
         assert (status, message in text) == (expected, True), (arguments, text)
+        assert text.startswith(("error: ", "usage: ")), (arguments, text)
+        assert text.count("\n") == 1 or text.startswith("usage: "), (arguments, text)
     assert agm("train", "digits", "--help")[0] == 0
+
+
+def test_the_newest_finished_run_is_taken(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluated(*arguments: str) -> tuple[str, str]:
+        status = main(["evaluate", "digits", *arguments])
+        output = capsys.readouterr()
+        assert status == (1 if output.err.startswith("error") else 0), output.err
+        return output.out.rpartition("\nof ")[2].strip(), output.err
+
+    def trained(folder: str, steps: int = 20) -> None:
+        settings = ["--preset", "smoke", "--steps", str(steps), "--out", folder, "--quiet"]
+        assert main(["train", "digits", *settings]) == 0
+        assert f"{folder}: {steps} steps in" in capsys.readouterr().out
+
+    message = evaluated()[1]
+    assert "no finished run below runs/, `agm train digits` makes one" in message
+    assert message.endswith("artifacts/digits does not exist; run: make train MODEL=digits\n")
+    artifacts.main(["digits", "--preset", "smoke"])  # in runs/digits/smoke
+    capsys.readouterr()
+    trained("runs/deep/er/mine")
+    found, told = evaluated()
+    assert found == "runs/deep/er/mine/checkpoints/best.safetensors"
+    assert told.startswith("digits: taking runs/deep/er/mine, the newest finished run of 2; --from takes")
+    assert evaluated("--preset", "smoke") == ("runs/digits/smoke/checkpoints/best.safetensors", "")
+    assert evaluated("--from", "runs/digits/smoke")[1] == ""
+    # Unfinished runs, runs of other models and foreign files are not taken.
+    for checkpoint in (workplace / "runs").rglob("*0.safetensors"):
+        if "digits" in checkpoint.parts:
+            checkpoint.unlink()
+    path = workplace / "runs/deep/er/mine/run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"config": {**record["config"], "steps": 21}}))
+    (workplace / "runs/foreign").mkdir()
+    (workplace / "runs/foreign/run.json").write_text("[1]")
+    found, told = evaluated()
+    assert found == "artifacts/digits" and "(runs/deep/er/mine is not finished;" in told
+    path.write_text(json.dumps(record | {"description": {"recipe": "vae-mnist"}}))
+    assert evaluated()[1] == "digits: no finished run below runs/: taking the model of the book\n"
+
+
+def test_samples_are_written_whole_or_not_at_all(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = torch.sin(torch.arange(800) / 5).repeat(2, 1)
+    for name, samples, start in (
+        ("a.png", Samples(images=torch.rand(3, 1, 4, 4)), b"\x89PNG"),
+        ("a.txt", Samples(texts=("to be", "or not — to be")), "to be\nor not — to be\n".encode()),
+        ("a.wav", Samples(waveforms=sound), b"RIFF"),
+    ):
+        path = workplace / "new" / name
+        samples.save(path)
+        before = path.read_bytes()
+        assert before.startswith(start)
+
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(TrainingError, match=r"cannot write.*free some space"):
+                samples.save(path)
+        assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+        path.unlink()
+    (workplace / "file").touch()
+    with pytest.raises(TrainingError, match="choose another place"):
+        Samples(texts=("a",)).save(workplace / "file/a.txt")
+
+
+def test_memory_that_samples_lack_is_said(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["train", "digits", "--preset", "smoke", "--steps", "1", "--quiet"]) == 0
+    monkeypatch.setattr("agm.digits_recipe.PIXELS", 10**15)
+    assert main(["sample", "digits", "--out", "x.png"]) == 1
+    assert "out of memory with --count 64: draw fewer" in capsys.readouterr().err
+
+
+def test_interrupted_while_the_libraries_load(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupts:
+        def find_spec(self, name: str, *rest: Any) -> None:
+            if name == "agm.cli":
+                raise KeyboardInterrupt
+
+    loaded = sys.modules.pop("agm.cli", None)
+    sys.meta_path.insert(0, Interrupts())  # type: ignore[arg-type]
+    try:
+        assert main(["list"]) == 130
+    finally:
+        del sys.meta_path[0]
+        if loaded is not None:
+            sys.modules["agm.cli"] = loaded
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_cost_is_told_in_both_clocks_where_both_are_known(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training_cost({"seconds": 901.2, "cpu_seconds": 65.04}) == "15.0 min, CPU time 65.0 s"
+    assert training_cost({"seconds": 3.21}) == "3.2 s, CPU time not recorded"
+    assert artifacts.main(["digits", "--preset", "smoke"]) == 0
+    assert "CPU time" in capsys.readouterr().out
+    path = workplace / "artifacts/digits/metrics.json"
+    record = json.loads(path.read_text())
+    assert 0 < record["cpu_seconds"] < 60 and record["cpu_seconds"] < 100 * record["seconds"] + 1
+    del record["cpu_seconds"]  # as earlier versions wrote it
+    path.write_text(json.dumps(record))
+    assert artifacts.load_artifact("digits").metrics == record["metrics"]
+    assert artifacts.main(["digits", "--preset", "smoke"]) == 0 and main(["list"]) == 0
+    assert capsys.readouterr().out.count("CPU time not recorded") == 2
+
+
+def test_processor_time_is_that_of_the_steps(tmp_path: Path) -> None:
+    class Works(Parabola):
+        def loss(self, batch: tuple[Tensor, ...], context: StepContext) -> Mapping[str, Tensor]:
+            if context.step < 4:
+                time.sleep(0.05)
+            else:
+                end = time.process_time() + 0.02
+                while time.process_time() < end:
+                    pass
+            return super().loss(batch, context)
+
+    def run(steps: int) -> Any:
+        config = replace(EXACT, steps=steps, keep=9)
+        return train(Works(), torch.zeros(5), config, folder=tmp_path, progress=False)
+
+    assert 0.0 < run(4).cpu_seconds < 0.15 < 0.2 <= run(4).seconds
+    assert 0.16 <= run(12).cpu_seconds < 0.16 + 0.3  # over both parts of the run
+    path = tmp_path / "checkpoints/step-00000012.safetensors"
+    checkpoint = read_checkpoint(path)
+    state = {name: value for name, value in checkpoint.state.items() if name != "cpu_seconds"}
+    write_checkpoint(path, replace(checkpoint, state=state))  # as earlier versions wrote it
+    assert run(13).cpu_seconds is None
 
 
 def test_a_replay_accepts_the_same_losses_and_nothing_else(

@@ -126,9 +126,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; check the name or train first") from None
     except (safetensors.SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: damaged or not a safetensors file ({error}); delete it to go on from the one before"
-        ) from None
+        own = path.name == BEST or _NAME.fullmatch(path.name)
+        remedy = "delete it to go on from another" if own else "name a checkpoint of a training run"
+        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); {remedy}") from None
     try:
         content = json.loads(record or "null")
         version = content["format"]
@@ -207,7 +207,10 @@ class CheckpointFolder:
             except CheckpointError as error:
                 troubles.append(str(error))
         if troubles:
-            raise CheckpointError(" | ".join(troubles))
+            raise CheckpointError(
+                f"{self.folder}: none of {len(troubles)} checkpoints can be used: restore one or start "
+                f"afresh (resume=False, --fresh). The newest: {troubles[0].partition(';')[0]}"
+            )
         return None, []
 
     def clean(self) -> None:

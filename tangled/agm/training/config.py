@@ -79,8 +79,9 @@ class TrainingConfig:
             ("log_every", 1),
         ):
             _require(getattr(self, name) >= least, self, name, f"at least {least}")
-        for name in ("warmup", "evaluate_every", "checkpoint_every", "seed"):
+        for name in ("warmup", "evaluate_every", "checkpoint_every"):
             _require(getattr(self, name) >= 0, self, name, "0 or more")
+        _require(0 <= self.seed < 2**63, self, "seed", "0 or more, and less than 2^63")
         for name in ("gradient_clip", "weight_decay"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, self, name, "finite and not negative")

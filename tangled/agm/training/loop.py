@@ -69,7 +69,7 @@ def train(
 def _make_steps(run: Run, stop: Callable[[], bool]) -> None:
     """Make all steps that are left."""
     config = run.config
-    clock = time.monotonic()
+    clock, cpu = time.monotonic(), time.process_time()
     run.module.train()
     while run.step < config.steps:
         values = _one_step(run)
@@ -83,8 +83,11 @@ def _make_steps(run: Run, stop: Callable[[], bool]) -> None:
             _log_window(run)
         if last or (config.evaluate_every and run.step % config.evaluate_every == 0):
             _evaluate(run)
-        now = time.monotonic()
+        now, cpu_now = time.monotonic(), time.process_time()
         run.seconds, clock = run.seconds + now - clock, now
+        if run.cpu_seconds is not None:
+            run.cpu_seconds += cpu_now - cpu
+        cpu = cpu_now
         stopped = _agreed(run, stop) and not last
         if last or stopped or (config.checkpoint_every and run.step % config.checkpoint_every == 0):
             path = run.save()
@@ -109,6 +112,7 @@ def _finish(run: Run) -> TrainingResult:
         run.evaluation,
         run.best,
         run.seconds,
+        run.cpu_seconds,
         run.data,
         run.folder,
     )

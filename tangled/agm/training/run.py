@@ -79,6 +79,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.evaluation: dict[str, float] = {}
         self.seconds = 0.0
+        self.cpu_seconds: float | None = 0.0
 
     def start(self, resume: bool) -> None:
         """Find the checkpoint to go on from, and open the files."""
@@ -136,6 +137,7 @@ class Run:
             "best": self.best,
             "evaluation": self.evaluation,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "processes": self.fabric.world_size,
             "order": self._order_digest(),
         }
@@ -163,6 +165,7 @@ class Run:
         self.window_steps = found.state["window_steps"]
         self.best, self.evaluation = found.state["best"], dict(found.state["evaluation"])
         self.seconds = found.state["seconds"]
+        self.cpu_seconds = found.state.get("cpu_seconds")  # checkpoints of earlier versions have none
         if found.state["order"] != self._order_digest():
             raise TrainingError(
                 f"{self.folder}: this version of NumPy gives another data order than the one the run began "

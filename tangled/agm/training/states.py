@@ -122,9 +122,19 @@ def require_same_run(checkpoint: Checkpoint, expected: Checkpoint, folder: Path)
     found = differences(checkpoint.settings, expected.settings)
     found |= differences(checkpoint.description, expected.description)
     remedy = "choose another folder, or start this one afresh (resume=False, --fresh)"
+    if "recipe" in found:
+        old, new = found["recipe"]
+        raise MismatchError(f"{folder}: a run of {old}, not of {new}: {remedy}", found)
     if found:
-        listed = "; ".join(f"{name} was {old!r}, is now {new!r}" for name, (old, new) in found.items())
-        raise MismatchError(f"{folder}: a run with other settings: {listed}. Restore them, {remedy}", found)
+        listed = [
+            f"the code of {name.removeprefix('code.')} changed"
+            if name.startswith("code.")
+            else f"{name} was {old!r}, is now {new!r}"
+            for name, (old, new) in found.items()
+        ]
+        more = f"; and {len(listed) - 6} more" if len(listed) > 6 else ""
+        what = f"{'; '.join(listed[:6])}{more}"
+        raise MismatchError(f"{folder}: a run with other settings: {what}. Restore them, {remedy}", found)
     if checkpoint.data != expected.data:
         raise MismatchError(
             f"{folder}: the data set has changed since step {checkpoint.step} (checksum "

@@ -160,8 +160,7 @@ def memory_advice(config: TrainingConfig) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not memory and not any(sign in str(error) for sign in _OUT_OF_MEMORY):
+        if not out_of_memory(error):
             raise
         part = config.batch_size // config.accumulate
         divisors: Sequence[int] = [n for n in range(2 * config.accumulate, config.batch_size + 1)]
@@ -173,4 +172,8 @@ def memory_advice(config: TrainingConfig) -> Iterator[None]:
         ) from error
 
 
-_OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says, in one of the ways in use, that there was no memory left."""
+    signs = ("not enough memory", "out of memory", "can't allocate memory", "Unable to allocate")
+    memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return memory or any(sign in str(error) for sign in signs)

@@ -48,7 +48,9 @@ class TrainingResult:
         metrics: the lines of the metrics file.
         evaluation: the last evaluation, empty if the task has none.
         best: step and value of the best evaluation, None if the task has none.
-        seconds: training time, over all parts of a resumed run.
+        seconds: training time by the clock, over all parts of a resumed run.
+        cpu_seconds: processor time of the same steps, over all threads of the first process; None if a part
+            of the run did not record it.
         data: checksum of the data set.
         folder: of the run.
     """
@@ -59,6 +61,7 @@ class TrainingResult:
     evaluation: dict[str, float]
     best: dict[str, Any] | None
     seconds: float
+    cpu_seconds: float | None
     data: str
     folder: Path
 
