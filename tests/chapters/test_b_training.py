@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -402,6 +403,38 @@ def test_tensorboard_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     with pytest.raises(TrainingError, match="pip install tensorboard"):
         final(Parabola(), torch.zeros(5), replace(EXACT, tensorboard=True), tmp_path)
+
+
+def test_tensorboard_is_told_what_the_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[int, dict[str, float]] = {}
+
+    class Writer:
+        """A stand-in with the two methods that are used, and the promise to forget what is made again."""
+
+        def __init__(self, folder: str, purge_step: int) -> None:
+            for step in [step for step in told if step >= purge_step]:
+                del told[step]
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            assert name not in told.setdefault(step, {})
+            told[step][name] = value
+
+        def close(self) -> None:
+            told.setdefault(-1, {})
+
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    config = replace(EXACT, tensorboard=True, evaluate_every=6)
+    for steps in (6, 12):
+        now = replace(config, steps=steps)
+        train(Evaluates([3.0] * 6), torch.zeros(5), now, folder=tmp_path, progress=False)
+    assert told.pop(-1) == {}  # closed
+    expected: dict[int, dict[str, float]] = {}
+    for line in read_metrics(tmp_path):
+        values = {f"{line['kind']}/{name}": value for name, value in line.items() if isinstance(value, float)}
+        expected.setdefault(line["step"], {}).update(values)
+    assert told == expected and sorted(told) == list(range(1, 13))
 
 
 def test_decay_falls_on_matrices_only(tmp_path: Path) -> None:
