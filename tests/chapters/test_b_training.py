@@ -647,7 +647,7 @@ def test_cost_is_told_in_both_clocks_where_both_are_known(
     assert "CPU time" in capsys.readouterr().out
     path = workplace / "artifacts/digits/metrics.json"
     record = json.loads(path.read_text())
-    assert 0 < record["cpu_seconds"] < 60 and record["cpu_seconds"] < 100 * record["seconds"] + 1
+    assert isinstance(record["cpu_seconds"], float) and 0 <= record["cpu_seconds"] < 60
     del record["cpu_seconds"]  # as earlier versions wrote it
     path.write_text(json.dumps(record))
     assert artifacts.load_artifact("digits").metrics == record["metrics"]
