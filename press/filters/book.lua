@@ -189,8 +189,20 @@ local function div(element)
   end
 end
 
+-- A table whose columns were drawn equally wide says nothing about their widths: each takes what its cells need
+local function natural_widths(element)
+  local first = element.colspecs[1] and element.colspecs[1][2]
+  for _, column in ipairs(element.colspecs) do
+    if not first or not column[2] or math.abs(column[2] - first) > 1e-6 then return end
+  end
+  local columns = {}
+  for position, column in ipairs(element.colspecs) do columns[position] = { column[1] } end
+  element.colspecs = columns
+end
+
 -- `: Caption {#tbl-x}` under a Markdown table
 local function markdown_table(element)
+  natural_widths(element)
   local caption = element.caption.long
   local last = caption[#caption]
   local inlines = last and last.content or pandoc.Inlines({})
@@ -198,7 +210,7 @@ local function markdown_table(element)
   if not label:match("^tbl%-") then
     local tail = inlines[#inlines]
     label = tail and tail.t == "Str" and tail.text:match("^{#(tbl%-[%w%-_]+)") or nil
-    if not label then return nil end
+    if not label then return element end
     inlines:remove(#inlines)
   end
   element.attr = pandoc.Attr("", element.classes, element.attributes)
