@@ -150,9 +150,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const room = one(".prose").clientWidth / 2;
     const broad = all(".prose .math.inline.done").filter(
       (formula) => formula.offsetWidth > room && formula.offsetWidth > formula.closest("p, li, td, dd, div, figcaption").clientWidth);
-    const shrink = (box, ratio) => box.style.setProperty("--shrink", Math.max(0.8, ratio - 0.01).toFixed(3));
+    const least = innerWidth < 640 ? 0.74 : 0.8;
+    const shrink = (box, ratio) => box.style.setProperty("--shrink", Math.max(least, ratio - 0.01).toFixed(3));
     displays.forEach((box, place) => ratios[place] < 1 && shrink(box, ratios[place]));
-    const broadest = displays.filter((box, place) => ratios[place] < 0.8 && box.parentElement.matches(".numbered"));
+    const broadest = displays.filter((box, place) => ratios[place] < least && box.parentElement.matches(".numbered"));
     for (const box of broadest) {
       box.style.removeProperty("--shrink");
       box.parentElement.classList.add("broad");

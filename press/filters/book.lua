@@ -122,6 +122,11 @@ local function theorem(div, kind)
   local title = first_heading(div)
   local line = pandoc.Inlines({ pandoc.Span(pandoc.Str(entry(div.identifier).text), pandoc.Attr("", { "theorem-label" })) })
   if title then
+    for position = 2, #title do -- the stars of an exercise stay with its name
+      if title[position].t == "Str" and title[position].text:match("^⋆") and title[position - 1].t == "Space" then
+        title[position - 1] = pandoc.Str("\u{a0}")
+      end
+    end
     line:extend({ pandoc.Space(), pandoc.Span(title, pandoc.Attr("", { "theorem-name" })) })
   end
   div.content:insert(1, pandoc.Div({ pandoc.Plain(line) }, pandoc.Attr("", { "theorem-title" })))
