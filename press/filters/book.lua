@@ -9,6 +9,7 @@
 --   callout            Div .callout .callout-note [collapse]: Div .callout-title, Div .callout-body
 --   labelled figure    Figure whose caption starts with Span .caption-label "Figure 2.1"
 --   labelled table     Div #tbl-x .table-float: Div .caption (starting with Span .caption-label), the table
+--   any table          without widths of its columns, unless the author drew them of different widths
 --   labelled listing   Div #lst-x .listing: Div .caption, CodeBlock
 
 local path = os.getenv("PRESS_CONTEXT")
