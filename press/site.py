@@ -146,7 +146,7 @@ def _header(book: Book, root: str) -> str:
 
 
 def _link(entry: Entry, page: str, titles: Mapping[str, str], current: bool = False) -> str:
-    number = f'<span class="number">{entry.number}</span>' if entry.number else ""
+    number = f'<span class="number">{entry.number}</span> ' if entry.number else ""
     mark = ' aria-current="page"' if current else ""
     return f'<a href="{relative(page_path(entry), page)}"{mark}>{number}<span>{titles[entry.path]}</span></a>'
 

@@ -141,15 +141,25 @@ document.addEventListener("DOMContentLoaded", () => {
   /** A display equation a little too wide is set a little smaller; wide formulas in the text scroll by themselves. */
   function fit() {
     const displays = all(".prose .equation-body");
-    for (const box of displays) box.style.removeProperty("--shrink");
+    for (const box of displays) {
+      box.style.removeProperty("--shrink");
+      box.parentElement.classList.remove("broad");
+    }
     for (const formula of all(".math.wide")) formula.classList.remove("wide");
     const ratios = displays.map((box) => box.clientWidth / box.scrollWidth);
     const room = one(".prose").clientWidth / 2;
     const broad = all(".prose .math.inline.done").filter(
       (formula) => formula.offsetWidth > room && formula.offsetWidth > formula.closest("p, li, td, dd, div, figcaption").clientWidth);
-    displays.forEach((box, place) => {
-      if (ratios[place] < 1) box.style.setProperty("--shrink", Math.max(0.8, ratios[place] - 0.01).toFixed(3));
-    });
+    const least = innerWidth < 640 ? 0.74 : 0.8;
+    const shrink = (box, ratio) => box.style.setProperty("--shrink", Math.max(least, ratio - 0.01).toFixed(3));
+    displays.forEach((box, place) => ratios[place] < 1 && shrink(box, ratios[place]));
+    const broadest = displays.filter((box, place) => ratios[place] < least && box.parentElement.matches(".numbered"));
+    for (const box of broadest) {
+      box.style.removeProperty("--shrink");
+      box.parentElement.classList.add("broad");
+    }
+    const widths = broadest.map((box) => box.clientWidth / box.scrollWidth);
+    broadest.forEach((box, place) => widths[place] < 1 && shrink(box, widths[place]));
     for (const formula of broad) formula.classList.add("wide");
     boxes.push(...broad.filter((formula) => !boxes.includes(formula)));
   }
@@ -160,8 +170,20 @@ document.addEventListener("DOMContentLoaded", () => {
     boxes.forEach((box, place) => {
       if (scrolls[place]) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
+      fade(box);
     });
   }
+
+  /** Mark on which sides a box hides something; code has a frame, which shows it. */
+  function fade(box) {
+    const hidden = box.scrollWidth - box.clientWidth - 1;
+    const fades = hidden > 0 && box.matches(".equation-body, .table-scroll");
+    box.classList.toggle("more-before", fades && box.scrollLeft > 1);
+    box.classList.toggle("more-after", fades && box.scrollLeft < hidden);
+  }
+  document.addEventListener("scroll", ({ target }) => target instanceof Element && boxes.includes(target) && fade(target), {
+    capture: true, passive: true,
+  });
   addEventListener("resize", reachable);
   for (const details of all("details")) details.addEventListener("toggle", reachable);
   reachable();

@@ -9,6 +9,7 @@
 --   callout            Div .callout .callout-note [collapse]: Div .callout-title, Div .callout-body
 --   labelled figure    Figure whose caption starts with Span .caption-label "Figure 2.1"
 --   labelled table     Div #tbl-x .table-float: Div .caption (starting with Span .caption-label), the table
+--   any table          without widths of its columns, unless the author drew them of different widths
 --   labelled listing   Div #lst-x .listing: Div .caption, CodeBlock
 
 local path = os.getenv("PRESS_CONTEXT")
@@ -122,6 +123,11 @@ local function theorem(div, kind)
   local title = first_heading(div)
   local line = pandoc.Inlines({ pandoc.Span(pandoc.Str(entry(div.identifier).text), pandoc.Attr("", { "theorem-label" })) })
   if title then
+    for position = 2, #title do -- the stars of an exercise stay with its name
+      if title[position].t == "Str" and title[position].text:match("^⋆") and title[position - 1].t == "Space" then
+        title[position - 1] = pandoc.Str("\u{a0}")
+      end
+    end
     line:extend({ pandoc.Space(), pandoc.Span(title, pandoc.Attr("", { "theorem-name" })) })
   end
   div.content:insert(1, pandoc.Div({ pandoc.Plain(line) }, pandoc.Attr("", { "theorem-title" })))
@@ -189,8 +195,20 @@ local function div(element)
   end
 end
 
+-- A table whose columns were drawn equally wide says nothing about their widths: each takes what its cells need
+local function natural_widths(element)
+  local first = element.colspecs[1] and element.colspecs[1][2]
+  for _, column in ipairs(element.colspecs) do
+    if not first or not column[2] or math.abs(column[2] - first) > 1e-6 then return end
+  end
+  local columns = {}
+  for position, column in ipairs(element.colspecs) do columns[position] = { column[1] } end
+  element.colspecs = columns
+end
+
 -- `: Caption {#tbl-x}` under a Markdown table
 local function markdown_table(element)
+  natural_widths(element)
   local caption = element.caption.long
   local last = caption[#caption]
   local inlines = last and last.content or pandoc.Inlines({})
@@ -198,7 +216,7 @@ local function markdown_table(element)
   if not label:match("^tbl%-") then
     local tail = inlines[#inlines]
     label = tail and tail.t == "Str" and tail.text:match("^{#(tbl%-[%w%-_]+)") or nil
-    if not label then return nil end
+    if not label then return element end
     inlines:remove(#inlines)
   end
   element.attr = pandoc.Attr("", element.classes, element.attributes)

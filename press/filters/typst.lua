@@ -92,7 +92,10 @@ local function cite(element)
     if citation.mode == "AuthorInText" then
       out:insert(call("prose", suffix))
     elseif citation.mode == "SuppressAuthor" then
-      out:extend({ pandoc.Str("("), call("year", suffix), pandoc.Str(")") })
+      local function beside(neighbour) return neighbour and neighbour.mode == "SuppressAuthor" end
+      out:extend(beside(element.citations[position - 1]) and { pandoc.Str(","), pandoc.Space() } or { pandoc.Str("(") })
+      out:insert(call("year", suffix))
+      if not beside(element.citations[position + 1]) then out:insert(pandoc.Str(")")) end
     elseif prefixed then
       out:extend({ pandoc.Str(position == 1 and "(" or ";"), position > 1 and pandoc.Space() or pandoc.Str("") })
       out:extend(citation.prefix)
@@ -284,7 +287,8 @@ local function div(element)
   if classes:includes("table-float") or classes:includes("listing") then
     local name = classes:includes("listing") and "#listing-float(" or "#table-float("
     local caption = caption_of(element)
-    return wrapped(name .. caption .. ", " .. named(element.identifier) .. ")[", element.content)
+    local float = element.attributes.float and ", float: " .. element.attributes.float or ""
+    return wrapped(name .. caption .. ", " .. named(element.identifier) .. float .. ")[", element.content)
   end
   if classes:includes("theorem-title") or classes:includes("caption") or classes:includes("callout-title")
     or classes:includes("callout-body") then return nil end
@@ -306,7 +310,28 @@ local function entitle(cell)
   end
 end
 
--- Before anything else: which figures may float (those in no box), which code blocks are the output of a cell.
+-- A table of one page at most stays whole; "none" keeps it where it stands
+local LONG_TABLE = 26
+local function floats_as(block, opening)
+  local rows = 0
+  block:walk({ Table = function(element) for _, body in ipairs(element.bodies) do rows = rows + #body.body end end })
+  if rows > LONG_TABLE then return nil end
+  return opening and "none" or "auto"
+end
+
+-- Names in a table break where names in the text do, and rows with fractions stand apart
+local function table_block(element)
+  local tall = element.attributes.tall
+  element = element:walk({ Str = function(part)
+    if #part.text > 12 and part.text:match("%w[%._]%w") then
+      part.text = part.text:gsub("([%._])(%w)", "%1\u{200b}%2")
+      return part
+    end
+  end })
+  return tall and wrapped("#tall-rows[", { element }) or element
+end
+
+-- Before anything else: which figures and tables may float (those in no box), which code blocks are the output of a cell.
 -- A figure of the opening floats to the foot of the page, for at its head is the title of the chapter.
 local opening = true
 local function prepare(blocks)
@@ -315,6 +340,9 @@ local function prepare(blocks)
       opening = false
     elseif block.t == "Figure" then
       block.attributes.float = opening and "bottom" or "auto"
+    elseif block.t == "Div" and block.classes:includes("table-float") then
+      block.attributes.float = floats_as(block, opening)
+      prepare(block.content)
     elseif block.t == "Div" and (block.classes:includes("cell") or block.classes:includes("cell-output")) then
       local kind
       for _, class in ipairs(block.classes) do kind = class:match("^cell%-output%-(%a+)$") or kind end
@@ -330,6 +358,10 @@ end
 return {
   { Pandoc = function(doc)
     prepare(doc.blocks)
+    doc = doc:walk({ Table = function(element)
+      element:walk({ Math = function(part) if part.text:match("\\[dt]?frac") then element.attributes.tall = "yes" end end })
+      return element
+    end })
     local found = {}
     doc.blocks:walk({ Math = function(element) found[#found + 1] = element end })
     mathematics.learn(found)
@@ -338,7 +370,7 @@ return {
   { traverse = "topdown", Math = formula, Span = span },
   { Code = code, Cite = cite, Image = image },
   { Link = link },
-  { CodeBlock = code_block, Header = header, Figure = figure },
+  { CodeBlock = code_block, Header = header, Figure = figure, Table = table_block },
   { Div = div },
   { Pandoc = function() if failures > 0 then error("PRESS-MATH-END") end end },
 }

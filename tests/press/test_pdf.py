@@ -290,6 +290,48 @@ def test_an_opening_figure_stays_below_the_title(make_book: MakeBook, tmp_path: 
     assert re.findall(r'name: "fig-(.)", float: (\w+)', piece) == [("a", "bottom"), ("b", "auto")]
 
 
+def table(label: str, rows: int, rule: str = "|:--|:--|", cell: str = "x") -> str:
+    filled = "".join(f"| {cell} | {'long words ' * 12}|\n" for _ in range(rows))
+    return f"| A | B |\n{rule}\n{filled}\n: Caption {{#tbl-{label}}}\n\n"
+
+
+def test_short_tables_float_long_ones_run_over_pages(make_book: MakeBook, tmp_path: Path) -> None:
+    text = f"# One\n\n{table('a', 3)}## Two\n\n{table('b', 3)}{table('c', 40)}"
+    pdf.weave_pdf(make_book(tmp_path, {"one.qmd": text}))
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    found = re.findall(r'name: "tbl-(.)"(?:, float: (\w+))?\)', piece)
+    assert found == [("a", "none"), ("b", "auto"), ("c", "")]
+
+
+def test_columns_drawn_equally_wide_take_what_their_cells_need(make_book: MakeBook, tmp_path: Path) -> None:
+    text = f"# One\n\n{table('a', 2)}{table('b', 2, '|:-|:---|')}"
+    pdf.weave_pdf(make_book(tmp_path, {"one.qmd": text}))
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    assert re.findall(r"columns: (.*),", piece) == ["2", "(33.33%, 66.67%)"]
+
+
+def test_cells_of_a_table(make_book: MakeBook, tmp_path: Path) -> None:
+    names = table("a", 1, cell="agm.latent.linear_gaussian")
+    fractions = table("b", 1, cell=r"$\frac{1}{2}$")
+    pdf.weave_pdf(make_book(tmp_path, {"one.qmd": f"# One\n\n{names}{fractions}"}))
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    assert "agm.\u200blatent.\u200blinear\\_\u200bgaussian" in piece
+    assert piece.count("#tall-rows[") == 1 and piece.index("#tall-rows[") > piece.index("tbl-b")
+
+
+def test_years_of_one_author_share_a_parenthesis(make_book: MakeBook, tmp_path: Path) -> None:
+    entry = "@book{%s, author = {A, B}, title = {T}, year = {%s}, publisher = {P}}\n"
+    files = {
+        "one.qmd": "# One\n\nA [-@a1; -@a2] wrote.\n",
+        "references.bib": entry % ("a1", 1948) + entry % ("a2", 1951),
+    }
+    pdf.weave_pdf(make_book(tmp_path, files))
+    piece = (tmp_path / typeset.FOLDER / "one.typ").read_text()
+    assert re.search(
+        r'\(#cite\(label\("a1"\), form: "year"\);, #cite\(label\("a2"\), form: "year"\);\)', piece
+    )
+
+
 def test_folded_code_is_counted_not_printed(make_book: MakeBook, tmp_path: Path) -> None:
     cells = (
         "```{python}\n#| label: tbl-a\n#| tbl-cap: N.\n#| code-fold: true\nfirst = 1\nsecond = 2\n```\n\n"

@@ -119,6 +119,22 @@ def test_on_a_phone_long_things_scroll_in_their_boxes(browser: Browser, site: st
     page.context.close()
 
 
+def test_what_scrolls_sideways_fades_where_there_is_more(browser: Browser, site: str) -> None:
+    page = visit(browser, site + EVERY, 360, 780)
+    box = page.locator("#eq-long .equation-body")
+    below = page.locator("#eq-long .equation-side").bounding_box()
+    whole = box.bounding_box()
+    assert below and whole and below["y"] >= whole["y"] + whole["height"] - 6  # the number gives way
+    marks = "(box) => [box.classList.contains('more-before'), box.classList.contains('more-after')]"
+    assert box.evaluate(marks) == [False, True]
+    for left, expected in ((20, [True, True]), (9999, [True, False]), (0, [False, True])):
+        box.evaluate("(box, left) => (box.scrollLeft = left)", left)
+        page.wait_for_timeout(150)
+        assert box.evaluate(marks) == expected
+    assert page.locator(".equation.numbered:not(.broad)").count()  # short ones keep their number beside them
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Browser, site: str, scheme: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
