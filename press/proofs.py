@@ -99,12 +99,11 @@ def _check(book: Book, papers: list[str], label: str, jobs: int) -> Iterator[Pre
     work = book.root / WORK
     if not work.is_file() and (book.root / LEDGER).is_file():  # a fresh clone starts from the committed one
         save(work, list(_load(book.root / LEDGER).values()))
-    runs = check_files(
-        [book.root / path for path in papers], work, jobs, [label] if label else [], root=book.root
-    )
-    with tqdm(total=len(papers), desc="proofread", unit="chapter", delay=2, disable=None) as bar:
-        for path, outcome in runs:
-            bar.update()
+    count = sum(len(_labels(read_chapter(book.root, path))) for path in papers)
+    files, labels = [book.root / path for path in papers], [label] if label else []
+    total = len(papers) if label else count
+    with tqdm(total=total, desc="proofread", unit="equation", delay=2, disable=None) as bar:
+        for path, outcome in check_files(files, work, jobs, labels, book.root, bar.update):
             if isinstance(outcome, ProofreadError):
                 yield PressError(str(outcome), file=None if path in str(outcome) else path)
                 continue

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from proofread.book import check_files
 from proofread.errors import ProofreadError
+from proofread.extract import read_document
 from proofread.ledger import EquationResult, totals
 
 MARKS = {"proved": "✓✓", "holds numerically": "✓ ", "refuted": "✗ ", "undecided": "? ", "definition": ":="}
@@ -49,6 +50,18 @@ def show(result: EquationResult, steps: bool) -> str:
     return "\n".join(lines)
 
 
+def _labelled(files: list[Path], wanted: list[str]) -> int:
+    """How many equations are to be checked, as far as the files can be read."""
+    count = 0
+    for path in files:
+        try:
+            labels = {display.label for display in read_document(path).displays} - {"", None}
+        except ProofreadError:
+            continue
+        count += len(labels & set(wanted) if wanted else labels)
+    return count
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 if every equation is accepted, 1 if not, 2 for unusable input."""
     parser = argparse.ArgumentParser(prog="python -m proofread", description=__doc__)
@@ -64,12 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results: list[EquationResult] = []
     unreadable = 0
-    bar = tqdm(
-        total=len(options.files), unit="file", disable=len(options.files) < 2 or not sys.stderr.isatty()
-    )
+    bar = tqdm(total=_labelled(options.files, options.eq), unit="equation", disable=not sys.stderr.isatty())
     try:
-        for name, outcome in check_files(options.files, options.ledger, options.jobs, options.eq, Path.cwd()):
-            bar.update(1)
+        for name, outcome in check_files(
+            options.files, options.ledger, options.jobs, options.eq, Path.cwd(), bar.update
+        ):
             if isinstance(outcome, ProofreadError):
                 unreadable += 1
                 tqdm.write(f"{outcome}" if name in str(outcome) else f"{name}: {outcome}", file=sys.stderr)

@@ -27,13 +27,12 @@ _GROWS, _RESTS, _SHRINKS, _STAYS = 2**0.5, 1.03, 0.8, 0.95
 def split(node: Node, case: Case) -> tuple[Node, list[tuple[str, Node]]]:
     """A side without its O-terms, and these: kind (O or o) and what is in their brackets."""
     inner = node.body if isinstance(node, Labelled) else node
-    scope = case.sample().evaluator().scope
     signs, terms = (inner.signs, inner.terms) if isinstance(inner, Add) else (("+",), (inner,))
     orders: list[tuple[str, Node]] = []
     kept: list[tuple[str, Node]] = []
     for sign, term in zip(signs, terms, strict=True):
         name = key(term.function) if isinstance(term, Call) and len(term.arguments) == 1 else ""
-        if name in _ORDERS and isinstance(term, Call) and not _declared(scope, name):
+        if name in _ORDERS and isinstance(term, Call) and not _declared(case, name):
             orders.append((_ORDERS[name], term.arguments[0]))
         else:
             kept.append((sign, term))
@@ -46,7 +45,8 @@ def split(node: Node, case: Case) -> tuple[Node, list[tuple[str, Node]]]:
     return Add(tuple(sign for sign, _ in kept), tuple(term for _, term in kept), span=node.span), orders
 
 
-def _declared(scope: Any, name: str) -> bool:
+def _declared(case: Case, name: str) -> bool:
+    scope = case.sample().evaluator().scope
     return name in scope.symbols or name in scope.functions or name in scope.definitions
 
 

@@ -35,9 +35,6 @@ NAMES = Name | Sub | Tag | Prime
 class BinderMixin(GridMixin, LimitMixin):
     """Operators that bind variables; part of ``Evaluator``."""
 
-    truth: Callable[[Node], Any]
-    log_of: Callable[[Node], Any]
-
     def big(self, node: Big) -> Any:
         """A sum, product or extremum over its indices."""
         if isinstance(node.body, Norm) and node.body.single and not node.index:

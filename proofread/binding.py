@@ -205,8 +205,14 @@ def _call(binding: Binding, inputs: dict[str, Any], parts: dict[str, Any], count
             for name, entry in entries.items()
         }
 
-    rows = [binding.call(row(inputs, place), row(parts, place)) for place in range(count)]
-    return torch.stack([torch.as_tensor(entry, dtype=torch.float64) for entry in rows])
+    try:
+        rows = [binding.call(row(inputs, place), row(parts, place)) for place in range(count)]
+        return torch.stack([torch.as_tensor(entry, dtype=torch.float64) for entry in rows])
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as problem:
+        raise ProofreadError(
+            f"{binding.name} cannot be called so ({type(problem).__name__}: {problem})",
+            "compare its parameters with arguments={…}, fixed={…} and build={…}",
+        ) from problem
 
 
 def _compare(name: str, what: str, expected: Any, got: Any) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from proofread.errors import ProofreadError
 from proofread.extract import Document, read_document
 from proofread.ledger import EquationResult, load, save
 
+_PIECE = 4  # equations that a process takes at a time
+
 
 def check_files(
     paths: Iterable[Path | str],
@@ -21,6 +25,7 @@ def check_files(
     jobs: int = 1,
     labels: Iterable[str] = (),
     root: Path | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Iterator[tuple[str, list[EquationResult] | ProofreadError]]:
     """Proofread files; what did not change since the ledger was written is taken over.
 
@@ -30,11 +35,13 @@ def check_files(
         jobs: processes.
         labels: check only these equations.
         root: folder that file names in the ledger are relative to.
+        progress: called with the number of equations that were finished.
 
     Yields:
         (name, entries) as files are finished; (name, error) for a file that cannot be read.
     """
     labels = list(labels)
+    tell = progress or (lambda count: None)
     known = load(ledger) if ledger is not None else {}
     names = {_name(Path(path), root): Path(path) for path in paths}
     entries = {
@@ -52,40 +59,92 @@ def check_files(
 
     if jobs <= 1:
         for name, path in names.items():
-            outcome = _one(path, labels, known, name)
+            outcome = _one(path, labels, known, name, tell)
             finished(name, outcome)
             yield name, outcome
         return
+    waiting = [
+        _Paper(name, path, _pieces(path, name, labels), _weight(name, path, known))
+        for name, path in names.items()
+    ]
+    for paper in _dealt(waiting, jobs, known, tell):
+        outcome = _joined(paper.found)
+        finished(paper.name, outcome)
+        yield paper.name, outcome
+
+
+@dataclass
+class _Paper:
+    """A file that several processes may work at.
+
+    Args:
+        name: in messages and in the ledger.
+        path: of the file.
+        pieces: labels that nobody has taken yet, a few at a time.
+        weight: about how long it takes.
+        running: pieces that processes work at.
+        found: what came back.
+    """
+
+    name: str
+    path: Path
+    pieces: list[list[str]]
+    weight: float
+    running: int = 0
+    found: list[list[EquationResult] | ProofreadError] = field(default_factory=list)
+
+
+def _dealt(
+    papers: list[_Paper], jobs: int, known: Mapping[str, EquationResult], tell: Callable[[int], object]
+) -> Iterator[_Paper]:
+    """Files as they are finished.
+
+    A process stays with its file, since it has read that already; then it begins the longest fresh one, and
+    when there is none it helps with the one that has most left.
+    """
     context = multiprocessing.get_context("spawn")
-    longest = sorted(names.items(), key=lambda entry: -_size(entry[1]))
-    found: dict[str, list[list[EquationResult] | ProofreadError]] = {name: [] for name in names}
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
-        mine: dict[Future[list[EquationResult] | ProofreadError], str] = {}
-        parts: dict[str, int] = {}
-        for place, (name, path) in enumerate(longest):
-            own = {p: r for p, r in known.items() if r.path == name}
-            # The last files are cut into pieces, so that no process is left alone with one at the end.
-            pieces = _pieces(path, name, labels, 2 * jobs if place >= len(longest) - jobs else 1)
-            parts[name] = len(pieces)
-            mine |= {pool.submit(_piece, path, piece, own, name): name for piece in pieces}
-        for future in as_completed(mine):
-            name = mine[future]
-            found[name].append(future.result())
-            if len(found[name]) == parts[name]:
-                outcome = _joined(found[name])
-                finished(name, outcome)
-                yield name, outcome
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(ProcessPoolExecutor(max_workers=1, mp_context=context)) for _ in range(jobs)
+        ]
+        mine: dict[Future[list[EquationResult] | ProofreadError], tuple[int, _Paper]] = {}
+
+        def busy(place: int, last: _Paper | None) -> None:
+            """Give a process its next piece, if any is left."""
+            left = [paper for paper in papers if paper.pieces]
+            if not left:
+                return
+            fresh = [paper for paper in left if not paper.running and not paper.found]
+            paper = max(fresh or left, key=lambda entry: len(entry.pieces) if not fresh else entry.weight)
+            if last is not None and last.pieces:
+                paper = last
+            piece = paper.pieces.pop(0)
+            own = {p: r for p, r in known.items() if r.path == paper.name and (not piece or r.label in piece)}
+            paper.running += 1
+            mine[pools[place].submit(_piece, paper.path, piece, own, paper.name)] = place, paper
+
+        for place in range(jobs):
+            busy(place, None)
+        while mine:
+            for future in wait(mine, return_when=FIRST_COMPLETED).done:
+                place, paper = mine.pop(future)
+                paper.running -= 1
+                paper.found.append(future.result())
+                busy(place, paper)
+                tell(len(paper.found[-1]) if isinstance(paper.found[-1], list) else 0)
+                if not paper.running and not paper.pieces:
+                    yield paper
 
 
-def _pieces(path: Path, name: str, labels: list[str], count: int) -> list[list[str]]:
-    """The labels of a file (those wanted, or all), dealt into at most that many piles."""
-    if count > 1 and not labels:
-        try:
-            labels = [display.label for display in read_document(path, name).displays if display.label]
-        except ProofreadError:
-            return [[]]  # the process that checks it reports what is wrong
-    count = min(count, len(labels)) if count > 1 else 1
-    return [labels[start::count] for start in range(count)] if labels else [[]]
+def _pieces(path: Path, name: str, labels: list[str]) -> list[list[str]]:
+    """The labels of a file (those wanted, or all), a few at a time."""
+    if labels:
+        return [labels]
+    try:
+        labels = [display.label for display in read_document(path, name).displays if display.label]
+    except ProofreadError:
+        return [[]]  # the process that checks it reports what is wrong
+    return [labels[start : start + _PIECE] for start in range(0, len(labels), _PIECE)] or [[]]
 
 
 def _joined(parts: list[list[EquationResult] | ProofreadError]) -> list[EquationResult] | ProofreadError:
@@ -98,9 +157,10 @@ def _joined(parts: list[list[EquationResult] | ProofreadError]) -> list[Equation
     return sorted(entries, key=lambda entry: entry.line)
 
 
-def _size(path: Path) -> int:
-    """Size of a file; the long ones come first."""
-    return path.stat().st_size if path.is_file() else 0
+def _weight(name: str, path: Path, known: Mapping[str, EquationResult]) -> float:
+    """Seconds that a file took last time; otherwise a guess from its size."""
+    before = sum(result.seconds for result in known.values() if result.path == name)
+    return before or (path.stat().st_size / 20_000 if path.is_file() else 0.0)
 
 
 def _exists(name: str, root: Path | None) -> bool:
@@ -115,10 +175,14 @@ def _name(path: Path, root: Path | None) -> str:
 
 
 def _one(
-    path: Path, labels: list[str], known: dict[str, EquationResult], name: str
+    path: Path,
+    labels: list[str],
+    known: dict[str, EquationResult],
+    name: str,
+    tell: Callable[[int], object],
 ) -> list[EquationResult] | ProofreadError:
     try:
-        return check_file(path, labels, known, name)
+        return check_file(path, labels, known, name, lambda result, kept: tell(1))
     except ProofreadError as error:
         return ProofreadError(str(error))
 

@@ -42,17 +42,6 @@ NORMAL = r"\mathcal{N}"
 class CallMixin(ConditionMixin, TableMixin):
     """Evaluation of calls and conditions; part of ``Evaluator``."""
 
-    algebra: Any
-    scope: Any
-    value: Callable[[Node], Any]
-    meaning: Callable[[Node], Any]
-    integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
-    divergence: Callable[[Node, Node, Divergence | None], Any]
-    bound_key: Callable[[Node], str]
-    reachable: Callable[[tuple[Node, ...]], set[str]]
-    slope: Callable[[Node, int, Node], Any]
-    random_value: Callable[[RandomVariable], Any]
-
     def is_function(self, node: Node) -> bool:
         """Whether a name stands for a function."""
         if self.scope.callable_named(node) is not None:
@@ -108,9 +97,6 @@ class CallMixin(ConditionMixin, TableMixin):
         raise ProofreadError(
             f"the function {name} has no meaning", "declare it: function(…), distribution(…), define(…)"
         )
-
-    plain: Callable[[Any, Node], Any]
-    meaning_of_text: Callable[[str], Any]
 
     def normal_density(self, node: Call) -> Any:
         """``N(x; m, v)``: the density at x."""

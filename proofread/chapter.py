@@ -97,7 +97,15 @@ def check_display(display: Display, claim: Claim | None, document: Document) -> 
 
 
 def _by_hand(result: EquationResult, claim: Claim) -> None:
-    answers = [claim.options["numeric"](), claim.options["symbolic"]()]
+    answers = []
+    for name in ("numeric", "symbolic"):
+        try:
+            answers.append(claim.options[name]())
+        except Exception as problem:
+            raise ProofreadError(
+                f"the {name} witness fails ({type(problem).__name__}: {problem})",
+                f"mend it: line {claim.line} of the file claims {claim.label}",
+            ) from problem
     result.verdict = "proved" if all(answer is True for answer in answers) else "refuted"
     names = ("numeric", "symbolic")
     failed = [name for name, answer in zip(names, answers, strict=True) if answer is not True]
@@ -209,7 +217,7 @@ def check_file(
     labels: Iterable[str] = (),
     known: Mapping[str, EquationResult] | None = None,
     name: str = "",
-    progress: Callable[[EquationResult, bool], None] | None = None,
+    progress: Callable[[EquationResult, bool], object] | None = None,
 ) -> list[EquationResult]:
     """Proofread all labelled equations of a file.
 
@@ -235,7 +243,7 @@ def check_document(
     claims: Mapping[str, Claim],
     labels: Iterable[str] = (),
     known: Mapping[str, EquationResult] | None = None,
-    progress: Callable[[EquationResult, bool], None] | None = None,
+    progress: Callable[[EquationResult, bool], object] | None = None,
 ) -> list[EquationResult]:
     """Proofread labelled equations of a file that was read; as ``check_file``."""
     wanted = set(labels)

@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from proofread import arguments as given
 from proofread.errors import ProofreadError, Source, Span
 from proofread.extract import Cell, Document
 from proofread.interpret import Model
+from proofread.values import MINIMUM_DRAWS
 
 
 @dataclass
@@ -64,6 +66,10 @@ class Session:
 
 def _note(claim: Claim) -> Claim:
     return Session.active.add(claim) if Session.active is not None else claim
+
+
+def _label(label: str) -> str:
+    return given.text("a claim", label, 'begin with the label, "eq-…"')
 
 
 def check(
@@ -110,22 +116,33 @@ def check(
     Returns:
         The claim.
     """
+    _label(label)
+    if not isinstance(interpretation, Model):
+        raise ProofreadError(f"{label}: {interpretation!r} is no interpretation", "write model(…)")
+    for what, word in (("implements", implements), ("over", over), ("limit", limit)):
+        if word:
+            given.text(f"{what} of {label}", word)
+    if approx is not None:
+        given.number(f"approx of {label}", approx)
+    given.whole(f"draws of {label}", draws, MINIMUM_DRAWS)
+    if not isinstance(mutants, (bool, str)):
+        raise ProofreadError(f"{label}: mutants={mutants!r}", 'leave it out, or say why: mutants="…"')
     if mutants is False or mutants == "":
         raise ProofreadError(f"{label} is checked without mutants", 'say why: mutants="…"')
     options = {
         "defines": defines,
         "implements": implements,
         "binding": {
-            "arguments": dict(arguments or {}),
-            "fixed": dict(fixed or {}),
-            "build": dict(build or {}),
+            "arguments": given.mapping(f"arguments of {label}", arguments, str, '{"mean": r"\\mu"}'),
+            "fixed": given.mapping(f"fixed of {label}", fixed, str, '{"name": "kl"}'),
+            "build": given.mapping(f"build of {label}", build, str, '{"mean": r"\\mu"}'),
             "result": result,
         },
         "approx": approx,
         "over": over,
         "limit": limit,
-        "excuse": dict(excuse or {}),
-        "accept": dict(accept or {}),
+        "excuse": given.mapping(f"excuse of {label}", excuse, str, '{"name of a mutant": "reason"}'),
+        "accept": given.mapping(f"accept of {label}", accept, int, '{2: "reason"}'),
         "mutants": mutants,
         "exact": exact,
         "draws": draws,
@@ -135,24 +152,29 @@ def check(
 
 def by_hand(label: str, reason: str, numeric: Callable[[], bool], symbolic: Callable[[], bool]) -> Claim:
     """Claim an equation that needs hand-written witnesses; both must return True."""
+    _label(label)
+    for witness in (numeric, symbolic):
+        if not callable(witness):
+            raise ProofreadError(f"{label}: {witness!r} is no witness", "give a function that returns True")
     return _note(Claim(label, "checked by hand", None, reason, {"numeric": numeric, "symbolic": symbolic}))
 
 
 def definition(*labels: str, note: str = "") -> None:
     """Mark equations as definitions: there is nothing to check."""
-    for label in labels:
+    for label in map(_label, labels):
         _note(Claim(label, "definition", None, note))
 
 
 def assumption(*labels: str, note: str = "") -> None:
     """Mark equations as assumptions."""
-    for label in labels:
+    for label in map(_label, labels):
         _note(Claim(label, "assumption", None, note))
 
 
 def cited(label: str, source: str) -> None:
     """Mark an equation as a theorem that is cited, with its source."""
-    if not source.strip():
+    _label(label)
+    if not isinstance(source, str) or not source.strip():
         raise ProofreadError(f"{label} is cited without a source", "say where it is proved")
     _note(Claim(label, "cited theorem", None, source))
 

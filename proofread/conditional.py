@@ -11,6 +11,7 @@ import numpy
 from proofread.builtin import gaussian_density
 from proofread.errors import ProofreadError
 from proofread.measures import Measure
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import Node, Relation
 from proofread.values import Outcome, RandomVariable, Stored
@@ -19,18 +20,8 @@ SPACE = "<space>"
 Mean = Callable[[Callable[[], Any]], Any]
 
 
-class ConditionalMixin:
+class ConditionalMixin(Part):
     """Means given something; part of ``Evaluator``."""
-
-    algebra: Any
-    scope: Any
-    value: Callable[[Node], Any]
-    argument: Callable[[Node], Any]
-    truth: Callable[[Node], Any]
-    stored: Callable[[Any], Stored]
-    plain: Callable[[Any, Node], Any]
-    reachable: Callable[[tuple[Node, ...]], set[str]]
-    under: Callable[[list[Measure], Callable[[], Any]], Any]
 
     def conditional_mean(self, measures: list[Measure], given: tuple[Node, ...]) -> Mean:
         """The mean under a product of distributions, given something.
@@ -141,6 +132,7 @@ class ConditionalMixin:
         """The outcome at which random variables outside of an expectation are taken: any."""
         found = self.scope.find(SPACE)
         if found is None:
+            assert self.scope.choose is not None  # every model sets it
             found = self.scope.symbols[SPACE] = self.scope.choose(SPACE, self.scope.space.domains[0])
         return found
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import (
     Items,
@@ -17,27 +17,13 @@ from proofread.tree import (
     Sub,
 )
 from proofread.values import (
-    Divergence,
     Outcome,
     SetValue,
 )
 
 
-class ConditionMixin:
+class ConditionMixin(Part):
     """Evaluation of conditions; part of ``Evaluator``."""
-
-    algebra: Any
-    argument: Callable[[Node], Any]
-    scope: Any
-    value: Callable[[Node], Any]
-    meaning: Callable[[Node], Any]
-    integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
-    divergence: Callable[[Node, Node, Divergence | None], Any]
-    bound_key: Callable[[Node], str]
-    reachable: Callable[[tuple[Node, ...]], set[str]]
-    slope: Callable[[Node, int, Node], Any]
-    plain: Callable[[Any, Node], Any]
-    meaning_of_text: Callable[[str], Any]
 
     def truth(self, node: Node) -> Any:
         """Truth of a condition: a boolean array, or a plain boolean."""

@@ -10,19 +10,14 @@ import sympy
 
 from proofread import dual
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import Call, Derivative, Name, Node, Sub
 from proofread.values import FunctionValue, Outcome, Stored, UndecidableError
 
 
-class DeriveMixin:
+class DeriveMixin(Part):
     """Derivatives; part of ``Evaluator``."""
-
-    algebra: Any
-    scope: Any
-    value: Callable[[Node], Any]
-    argument: Callable[[Node], Any]
-    integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
 
     def derivative(self, node: Derivative) -> Any:
         """A derivative with respect to each of its variables in turn."""

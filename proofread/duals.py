@@ -1,8 +1,7 @@
 """Derivatives by dual numbers: an array together with its slopes, on top of NumPy.
 
-A plain array is a constant. A ``Dual``
-carries the slopes along some directions; its parts may be ``Dual`` themselves, of a lower level, so that
-derivatives nest. Batches stay batches: nothing is compiled, and every draw is differentiated at once.
+A plain array is a constant. A ``Dual`` carries the slopes along some directions; its parts may be ``Dual``
+themselves, of a lower level, so that derivatives nest. Batches stay batches: every draw at once.
 """
 
 from __future__ import annotations

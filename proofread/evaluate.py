@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -109,69 +110,51 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
         return result, self.parts or [result]
 
     def _value(self, node: Node) -> Any:
+        rule = _RULES.get(type(node))
+        if rule is None:
+            raise ProofreadError(f"{type(node).__name__} has no value", "write it as a number")
+        return rule(self, node)
+
+    def _named(self, node: Node) -> Any:
+        return self.plain(self.meaning(node), node)
+
+    def _sum(self, node: Add) -> Any:
         algebra = self.algebra
-        match node:
-            case Number(text):
-                return algebra.number(text)
-            case Name() | Sub() | Tag() | Prime():
-                return self.plain(self.meaning(node), node)
-            case Add(signs, terms):
-                total: Any = 0
-                for sign, term in zip(signs, terms, strict=True):
-                    part = self.value(term)
-                    if node is self.watched:
-                        self.parts.append(part)
-                    total = algebra.add(total, part if sign == "+" else algebra.negative(part))
-                return total
-            case Mul(factors, kind):
-                return self._product(factors, kind, node)
-            case Frac(numerator, denominator):
-                return algebra.divide(self.value(numerator), self.value(denominator))
-            case Pow(base, exponent):
-                return self._power(node, base, exponent)
-            case Binomial(top, bottom):
-                return algebra.binomial(self.value(top), self.value(bottom))
-            case Root(radicand, degree):
-                half = algebra.divide(algebra.number("1"), 2 if degree is None else self.value(degree))
-                if not algebra.exact and degree is None:
-                    inside = self.value(radicand)
-                    return algebra.xp.sqrt(
-                        algebra.full(inside) if isinstance(inside, (int, float)) else inside
-                    )
-                return algebra.power(self.value(radicand), half)
-            case Transpose(base):
-                split = self.as_product(base, lambda inner: Transpose(inner, span=node.span))
-                return self.value(split) if split is not None else algebra.transpose(self.value(base))
-            case Call():
-                return self.call(node)
-            case Big():
-                return self.big(node)
-            case Integral():
-                return self.integral(node)
-            case Expectation():
-                return self.expectation(node)
-            case Derivative():
-                return self.derivative(node)
-            case Norm():
-                return self._norm(node)
-            case At(body, variable, place):
-                with self.scope.bound({self.bound_key(variable): self.stored(self.value(place))}):
-                    return self.value(body)
-            case Inner(left, right):
-                return algebra.multiply(algebra.transpose(self.value(left)), self.value(right))
-            case Indicator(condition):
-                return algebra.where(self.truth(condition), algebra.number("1"), algebra.number("0"))
-            case Cases():
-                return self._cases(node)
-            case Matrix(rows):
-                return algebra.matrix([[self.value(entry) for entry in row] for row in rows])
-            case Labelled(body, _):
-                return self.value(body)
-            case Items():
-                raise ProofreadError("a set or interval stands where a number is needed", "check the formula")
-            case Relation() | Logical():
-                raise ProofreadError("a relation stands where a number is needed", "check the parentheses")
-        raise ProofreadError(f"{type(node).__name__} has no value", "write it as a number")
+        total: Any = 0
+        for sign, term in zip(node.signs, node.terms, strict=True):
+            part = self.value(term)
+            if node is self.watched:
+                self.parts.append(part)
+            total = algebra.add(total, part if sign == "+" else algebra.negative(part))
+        return total
+
+    def _root(self, node: Root) -> Any:
+        algebra = self.algebra
+        half = algebra.divide(algebra.number("1"), 2 if node.degree is None else self.value(node.degree))
+        inside = self.value(node.radicand)
+        if algebra.exact or node.degree is not None:
+            return algebra.power(inside, half)
+        return algebra.xp.sqrt(algebra.full(inside) if isinstance(inside, (int, float)) else inside)
+
+    def _transpose(self, node: Transpose) -> Any:
+        split = self.as_product(node.body, lambda inner: Transpose(inner, span=node.span))
+        return self.value(split) if split is not None else self.algebra.transpose(self.value(node.body))
+
+    def _at_place(self, node: At) -> Any:
+        place = self.stored(self.value(node.place))
+        with self.scope.bound({self.bound_key(node.variable): place}):
+            return self.value(node.body)
+
+    def _inner(self, node: Inner) -> Any:
+        return self.algebra.multiply(self.algebra.transpose(self.value(node.left)), self.value(node.right))
+
+    def _indicator_of(self, node: Indicator) -> Any:
+        return self.algebra.where(
+            self.truth(node.condition), self.algebra.number("1"), self.algebra.number("0")
+        )
+
+    def _matrix(self, node: Matrix) -> Any:
+        return self.algebra.matrix([[self.value(entry) for entry in row] for row in node.rows])
 
     def plain(self, found: Any, node: Node) -> Any:
         """A meaning as a value the algebra can calculate with."""
@@ -188,7 +171,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
             raise ProofreadError(f"the set {key(node)} stands where a number is needed", "check the formula")
         return found
 
-    def _product(self, factors: tuple[Node, ...], kind: str, node: Node) -> Any:
+    def _product(self, node: Mul) -> Any:
+        factors, kind = node.factors, node.kind
         if kind in (r"\setminus", r"\cup", r"\cap"):
             raise ProofreadError("a set stands where a number is needed", "check the formula")
         result = self.value(factors[0])
@@ -202,7 +186,8 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
                 result = self.algebra.multiply(result, other)
         return result
 
-    def _power(self, node: Node, base: Node, exponent: Node) -> Any:
+    def _power(self, node: Pow) -> Any:
+        base, exponent = node.base, node.exponent
         split = self.as_product(base, lambda inner: Pow(inner, exponent, span=base.span))
         if split is not None:
             return self.value(split)
@@ -252,3 +237,42 @@ class Evaluator(CallMixin, ExpectationMixin, DeriveMixin, NameMixin):
                 raise ProofreadError("otherwise must be the last case", "reorder the cases")
             result = algebra.where(self.truth(condition), self.value(value), result)
         return result
+
+
+def _no_number(evaluator: Evaluator, node: Node) -> Any:
+    raise ProofreadError("a set or interval stands where a number is needed", "check the formula")
+
+
+def _no_relation(evaluator: Evaluator, node: Node) -> Any:
+    raise ProofreadError("a relation stands where a number is needed", "check the parentheses")
+
+
+_RULES: dict[type[Node], Callable[[Evaluator, Any], Any]] = {
+    Number: lambda evaluator, node: evaluator.algebra.number(node.text),
+    **dict.fromkeys((Name, Sub, Tag, Prime), Evaluator._named),
+    Add: Evaluator._sum,
+    Mul: Evaluator._product,
+    Frac: lambda evaluator, node: evaluator.algebra.divide(
+        evaluator.value(node.numerator), evaluator.value(node.denominator)
+    ),
+    Pow: Evaluator._power,
+    Binomial: lambda evaluator, node: evaluator.algebra.binomial(
+        evaluator.value(node.top), evaluator.value(node.bottom)
+    ),
+    Root: Evaluator._root,
+    Transpose: Evaluator._transpose,
+    Call: Evaluator.call,
+    Big: Evaluator.big,
+    Integral: Evaluator.integral,
+    Expectation: Evaluator.expectation,
+    Derivative: Evaluator.derivative,
+    Norm: Evaluator._norm,
+    At: Evaluator._at_place,
+    Inner: Evaluator._inner,
+    Indicator: Evaluator._indicator_of,
+    Cases: Evaluator._cases,
+    Matrix: Evaluator._matrix,
+    Labelled: lambda evaluator, node: evaluator.value(node.body),
+    Items: _no_number,
+    **dict.fromkeys((Relation, Logical), _no_relation),
+}

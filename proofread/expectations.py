@@ -23,9 +23,6 @@ from proofread.values import Divergence
 class ExpectationMixin(BinderMixin, ConditionalMixin):
     """Means under distributions; part of ``Evaluator``."""
 
-    truth: Callable[[Node], Any]
-    log_of: Callable[[Node], Any]
-
     def expectation(self, node: Expectation) -> Any:
         """Expectation, variance or covariance."""
         wanted = 2 if node.operator == "Cov" else 1

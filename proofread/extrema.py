@@ -23,9 +23,6 @@ _MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 class ExtremumMixin(MeasureMixin):
     """Extrema over lines; part of ``Evaluator``."""
 
-    truth: Callable[[Node], Any]
-    _spread: Callable[[Any, int], Any]
-
     def extremum(
         self, operator: str, variable: Node, domain: Domain, conditions: list[Node], body: Callable[[], Any]
     ) -> Any:

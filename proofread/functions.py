@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy
 
+from proofread import arguments as given
 from proofread.errors import ProofreadError
 from proofread.interpret import Builder, Declaration
 from proofread.scope import key
@@ -150,4 +151,10 @@ def function(
     """
     if kind not in _KINDS:
         raise ProofreadError(f"there is no kind of function {kind!r}", f"use one of {', '.join(_KINDS)}")
+    given.text("function", head)
+    given.whole("function", size, most=8)
+    if zero_at is not None:
+        given.number("zero_at of a function", zero_at)
+    if parameter:
+        given.text("parameter of a function", parameter)
     return Function(head, kind, zero_at, parameter, size)

@@ -13,7 +13,7 @@ from proofread import dual
 from proofread.builtin import check_moments
 from proofread.errors import ProofreadError
 from proofread.extrema import ExtremumMixin
-from proofread.integrals import integral
+from proofread.integrals import gaussian_mean, integral
 from proofread.scope import key
 from proofread.tree import Node
 from proofread.values import Domain, Outcome, Stored, UndecidableError
@@ -24,11 +24,6 @@ _METHOD = {"sum": "sum", "prod": "prod", "max": "max", "sup": "max", "min": "min
 
 class GridMixin(ExtremumMixin):
     """Axes for bound variables; part of ``Evaluator``."""
-
-    integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
-    truth: Callable[[Node], Any]
-    outcome_value: Callable[[Outcome], Any]
-    bound_key: Callable[[Node], str]
 
     def over_axes(
         self,
@@ -275,31 +270,3 @@ def equal_steps() -> tuple[Any, list[Any]]:
     density = numpy.exp(-(points**2) / 2)
     coarse = numpy.where(numpy.arange(points.size) % 2 == 0, density, 0.0)
     return points[:, None], [density / density.sum(), coarse / coarse.sum()]
-
-
-def gaussian_mean(value: Any, units: list[Any]) -> Any:
-    """Mean of a polynomial in independent standard normal symbols.
-
-    Raises:
-        UndecidableError: if the value is not a polynomial in them.
-    """
-    expanded = sympy.expand(sympy.expand_log(sympy.expand(value), force=True))
-    try:
-        polynomial = sympy.Poly(expanded, *units)
-    except sympy.PolynomialError as problem:
-        raise UndecidableError("the mean of something that is not a polynomial") from problem
-    total = sympy.Integer(0)
-    for powers, coefficient in polynomial.terms():
-        if any(contains_unit(coefficient, unit) for unit in units):
-            raise UndecidableError("the mean of something that is not a polynomial")
-        if all(power % 2 == 0 for power in powers):
-            moment = sympy.Integer(1)
-            for power in powers:
-                moment *= sympy.factorial2(power - 1) if power else 1
-            total += coefficient * moment
-    return total
-
-
-def contains_unit(coefficient: Any, unit: Any) -> bool:
-    """Whether a coefficient still depends on the integration symbol."""
-    return unit in coefficient.free_symbols

@@ -8,7 +8,8 @@ import sympy
 
 from proofread.rational import vanishes
 
-_MAX_OPERATIONS = 4000
+# Where polynomials decide nothing, trees of expressions help only with small ones.
+_MAX_OPERATIONS = 300
 
 
 def is_zero(expression: Any) -> bool | None:
@@ -35,6 +36,8 @@ def is_zero(expression: Any) -> bool | None:
     if fast is not None:
         # A rational function that is not zero cannot be proved by any other means either.
         return True if fast else None
+    if expression.has(sympy.sin, sympy.cos) and vanishes(_without_waves(expression)):
+        return True
     if sympy.count_ops(expression) > _MAX_OPERATIONS:
         return None
     if sympy.expand(expression) == 0:
@@ -47,6 +50,33 @@ def is_zero(expression: Any) -> bool | None:
         if simpler == 0:
             return True
     return None
+
+
+def _without_waves(expression: Any) -> Any:
+    """Sines and cosines as rational functions of the tangent of half an angle, which is free.
+
+    Angles that are rational multiples of one another get the same tangent.
+    """
+    angles = sorted({wave.args[0] for wave in expression.atoms(sympy.sin, sympy.cos)}, key=str)
+    groups: list[tuple[Any, dict[Any, Any]]] = []
+    for angle in angles:
+        for first, ratios in groups:
+            ratio = sympy.cancel(angle / first) if first != 0 else sympy.nan
+            if ratio.is_Rational:
+                ratios[angle] = ratio
+                break
+        else:
+            groups.append((angle, {angle: sympy.Integer(1)}))
+    known: dict[Any, Any] = {}
+    for _, ratios in groups:
+        unit = sympy.gcd_list(list(ratios.values()))
+        tangent = sympy.Dummy("tangent", real=True)
+        cosine, sine = (1 - tangent**2) / (1 + tangent**2), 2 * tangent / (1 + tangent**2)
+        for angle, ratio in ratios.items():
+            times, sign = int(abs(ratio / unit)), sympy.sign(ratio)
+            known[sympy.cos(angle)] = sympy.chebyshevt(times, cosine)
+            known[sympy.sin(angle)] = sign * sine * sympy.chebyshevu(times - 1, cosine)
+    return expression.xreplace(known)
 
 
 _log_of_size = sympy.Function("logabs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ import sympy
 
 from proofread import dual
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import Add, Big, Name, Node, Relation, Sub, Tag
 from proofread.values import Stored, UndecidableError
@@ -20,13 +20,8 @@ _SMALLEST = 1e-5  # draws are of order one: smaller limits are compared on this 
 _POWERS = range(3, 13)  # places 2^-3 … 2^-12 from the limit; 2^3 … 2^12 on the way to infinity
 
 
-class LimitMixin:
+class LimitMixin(Part):
     """Limits; part of ``Evaluator``."""
-
-    algebra: Any
-    scope: Any
-    value: Callable[[Node], Any]
-    bound_key: Callable[[Node], str]
 
     def limit(self, node: Big) -> Any:
         r"""The limit of a formula.

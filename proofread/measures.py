@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import Add, Call, Frac, Mul, Name, Node, Prime, Relation, Sub, Tag, map_children, walk
 from proofread.values import FunctionValue, Outcome, Overload
@@ -33,17 +34,8 @@ class Measure:
     interval: tuple[Node, Node] | None = None
 
 
-class MeasureMixin:
+class MeasureMixin(Part):
     """Reading of distributions; part of ``Evaluator``."""
-
-    scope: Any
-    algebra: Any
-    bound_key: Callable[[Node], str]
-    value: Callable[[Node], Any]
-    argument: Callable[[Node], Any]
-    stored: Callable[[Any], Any]
-    expanded: Callable[[tuple[Node, ...]], tuple[Node, ...]]
-    _fit: Callable[[Overload, tuple[Node, ...], tuple[str, ...]], tuple[int, dict[str, Any]] | None]
 
     def measures(self, nodes: tuple[Node, ...]) -> list[Measure]:
         """All distributions written below an expectation."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numpy
 import sympy
 
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import indexed_key, key
 from proofread.tree import (
     Call,
@@ -24,15 +23,8 @@ from proofread.values import Domain, FunctionValue, Stored, UndecidableError
 _ANY = Domain("line", "", 961, bounds=(-24.0, 24.0))
 
 
-class NameMixin:
+class NameMixin(Part):
     """Look-up of names; part of ``Evaluator``."""
-
-    algebra: Any
-    scope: Any
-    known: dict[str, tuple[Stored, float]]
-    needs: dict[str, set[str]]
-    value: Callable[[Node], Any]
-    reachable: Callable[[tuple[Node, ...]], set[str]]
 
     def meaning(self, node: Node) -> Any:
         """What a name stands for."""
@@ -86,7 +78,7 @@ class NameMixin:
     def _defined(self, name: str) -> Any:
         """The value of a defined symbol; computed once as long as nothing it depends on is bound."""
         body = self.scope.definitions[name].body
-        if self.algebra.exact or self.algebra.xp is not numpy:
+        if self.algebra.exact:
             return self.value(body)
         if name not in self.needs:
             self.needs[name] = {_letter(part) for part in self.reachable((body,))}
@@ -107,7 +99,7 @@ class NameMixin:
 
     def bound_key(self, node: Node) -> str:
         """The name under which a variable is bound: indices are replaced by their values."""
-        if isinstance(node, Sub) and not all(isinstance(index, Number) for index in node.index):
+        if type(node) is Sub and not all(type(index) is Number for index in node.index):
             numbers = self.integers(node.index)
             if numbers is not None:
                 return indexed_key(node, numbers)
@@ -117,6 +109,9 @@ class NameMixin:
         """Concrete integers of indices, or None if one of them is not an integer."""
         numbers = []
         for node in nodes:
+            if type(node) is Number and "." not in node.text:
+                numbers.append(int(node.text))
+                continue
             try:
                 value = self.value(node)
             except (ProofreadError, UndecidableError):

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import sympy
 
 from proofread.errors import ProofreadError
+from proofread.parts import Part
 from proofread.scope import key
 from proofread.tree import (
     Name,
     Node,
 )
 from proofread.values import (
-    Divergence,
     Outcome,
     Overload,
     Table,
 )
 
 
-class TableMixin:
+class TableMixin(Part):
     """Look-up in tables; part of ``Evaluator``."""
-
-    algebra: Any
-    argument: Callable[[Node], Any]
-    scope: Any
-    value: Callable[[Node], Any]
-    meaning: Callable[[Node], Any]
-    integers: Callable[[tuple[Node, ...]], tuple[int, ...] | None]
-    divergence: Callable[[Node, Node, Divergence | None], Any]
-    bound_key: Callable[[Node], str]
-    reachable: Callable[[tuple[Node, ...]], set[str]]
-    slope: Callable[[Node, int, Node], Any]
-    plain: Callable[[Any, Node], Any]
-    meaning_of_text: Callable[[str], Any]
 
     def table_entry(
         self, table: Table, overload: Overload, arguments: tuple[Node, ...], indices: dict[str, Any]

@@ -7,9 +7,15 @@ from typing import Any
 
 from proofread.tree import Node
 
+MINIMUM_DRAWS = 32
+
 
 class UndecidableError(Exception):
     """A witness cannot judge this formula; the reason is its message."""
+
+
+class CostlyError(UndecidableError):
+    """A witness does not even try, since it would only lose time: also not with other symbols."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ from proofread.parser import parse_expression
 from proofread.scope import Scope, key
 from proofread.symbolic import Symbolic
 from proofread.tree import Node, walk
-from proofread.values import Domain, Outcome, Stored, UndecidableError
+from proofread.values import MINIMUM_DRAWS, CostlyError, Domain, Outcome, Stored, UndecidableError
 
 PASS, REFUTE = 1e-9, 1e-6
-MINIMUM_DRAWS = 32
-_FACTORED = 120
-_LATE = "not decided within"
+_SIGNED = 60
 Macros = Mapping[str, tuple[int, str]]
 
 
@@ -147,7 +145,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         if frame is None or frame.f_code.co_name not in ("_xla_gc_callback", "__del__"):
-            raise UndecidableError(f"{_LATE} {seconds:g} s")
+            raise CostlyError(f"not decided within {seconds:g} s")
 
     before = signal.signal(signal.SIGVTALRM, stop)
     # Again and again, since an exception inside a finaliser would be swallowed.
@@ -171,7 +169,7 @@ class SymbolicWitness:
 
     def __init__(self, model: Model, macros: Macros, source: Source, seconds: float = 1.0) -> None:
         self.model, self.macros, self.source, self.seconds = model, macros, source, seconds
-        self.plain = ""
+        self.plain, self.costly = "", False
 
     def judge(self, relation: str, left: Node, right: Node) -> tuple[bool | None, str]:
         """Whether the relation holds identically.
@@ -185,19 +183,21 @@ class SymbolicWitness:
         if relation in ("=", r"\equiv", r"\coloneqq") and self.model.bounded:
             for self.plain in ("number", "gap"):
                 answer, reason = self._limited(relation, left, right, self.seconds / 2)
-                if answer is True or reason.startswith(_LATE):
+                if answer is True or self.costly:
                     break  # what takes too long with plain symbols only takes longer with others
             self.plain = ""
-            if answer is True or reason.startswith(_LATE):
+            if answer is True or self.costly:
                 return answer, reason
         return self._limited(relation, left, right, self.seconds)
 
     def _limited(self, relation: str, left: Node, right: Node, seconds: float) -> tuple[bool | None, str]:
         """A judgement that takes no longer than it may."""
+        self.costly = False
         try:
             with time_limit(seconds):
                 return self._judge(relation, left, right)
         except UndecidableError as reason:
+            self.costly = isinstance(reason, CostlyError)
             return None, str(reason)
         except ProofreadError as problem:
             return None, problem.message
@@ -252,11 +252,11 @@ class SymbolicWitness:
 
 def _has_sign(difference: Any, relation: str) -> bool:
     """Whether SymPy knows that a difference is positive (or not negative), as it stands or factorised."""
+    if sympy.count_ops(difference) > _SIGNED:
+        return False  # beyond this size the questions cost seconds, and the answer is "not known"
     question = "is_positive" if relation in ("<", ">") else "is_nonnegative"
     if getattr(difference, question):
         return True
-    if sympy.count_ops(difference) > _FACTORED:
-        return False
     return bool(getattr(sympy.factor(sympy.together(difference)), question))
 
 
