@@ -16,7 +16,7 @@ from proofread.values import UndecidableError
 from proofread.witness import REFUTE, Draws, Values
 
 _STARTS, _STEPS, _ROUNDS = 16, 6, 24
-_BLOCK, _CHUNK = 9, 16
+_BLOCK, _CHUNK = 9, 40
 
 
 def climb(
