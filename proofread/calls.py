@@ -156,7 +156,7 @@ class CallMixin(ConditionMixin, TableMixin):
         separators = node.separators if len(arguments) == len(node.arguments) else ()
         fitting: list[tuple[int, Overload, dict[str, Any]]] = []
         for overload in overloads:
-            fit = self._fit(overload, arguments, separators)
+            fit = self._fit(overload, arguments, separators, len(overloads) == 1)
             if fit is not None:
                 fitting.append((fit[0], overload, fit[1]))
         if not fitting:
@@ -184,9 +184,16 @@ class CallMixin(ConditionMixin, TableMixin):
         return self.evaluate_overload(overload, arguments, indices, self.log_of if logarithm else self.value)
 
     def _fit(
-        self, overload: Overload, arguments: tuple[Node, ...], separators: tuple[str, ...]
+        self,
+        overload: Overload,
+        arguments: tuple[Node, ...],
+        separators: tuple[str, ...],
+        alone: bool = False,
     ) -> tuple[int, dict[str, Any]] | None:
-        """How well arguments fit a head, and the index parameters it binds; None if not at all."""
+        """How well arguments fit a head, and the index parameters it binds; None if not at all.
+
+        A head that is alone need not be compared with others: it fits or it does not.
+        """
         parameters = self.expanded(overload.parameters)
         if len(parameters) != len(arguments):
             return None
@@ -198,6 +205,8 @@ class CallMixin(ConditionMixin, TableMixin):
         indices = self._indices(overload, arguments)
         if indices is None:
             return None
+        if alone:
+            return 0, indices
         score = 0
         for parameter, argument in zip(overload.parameters, arguments, strict=True):
             if root(parameter) == root(argument):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from proofread.tree import Equation, Relation
 from proofread.values import UndecidableError
 
 _SNIPPETS = ("interpretation", "constraint", "limit", "<latex>")
+_COLLECTED = (50_000, 20, 50)  # new objects before the garbage collector looks through its generations
 
 
 @cache
@@ -238,6 +241,19 @@ def check_file(
     return check_document(document, claims_of(document), labels, known, progress)
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector look less often: algebra makes millions of small objects."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 def check_document(
     document: Document,
     claims: Mapping[str, Claim],
@@ -261,7 +277,8 @@ def check_document(
             old.line = display.source.line
             result = old
         else:
-            result = check_display(display, claim, document)
+            with _rare_collections():
+                result = check_display(display, claim, document)
             result.fingerprint = mark
         results.append(result)
         if progress is not None:

@@ -50,6 +50,7 @@ from proofread.duals import (
     sum,
     tan,
     tanh,
+    without,
 )
 
 eye, full, isnan, isfinite = numpy.eye, numpy.full, numpy.isnan, numpy.isfinite
@@ -113,4 +114,5 @@ __all__ = [
     "trace",
     "tril",
     "where",
+    "without",
 ]

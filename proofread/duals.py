@@ -159,6 +159,14 @@ def leaves(value: Any, lead: int = 0) -> Iterator[tuple[Any, int]]:
         yield value, lead
 
 
+def without(value: Any, level: int) -> Any:
+    """The value without the slopes of this level and those below."""
+    if not isinstance(value, Dual):
+        return value
+    base = without(value.base, level)
+    return base if value.level <= level else Dual(value.level, base, without(value.slope, level))
+
+
 def nested(value: Any) -> bool:
     """Whether a value carries slopes of slopes."""
     return isinstance(value, Dual) and (isinstance(value.base, Dual) or isinstance(value.slope, Dual))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
@@ -50,6 +51,44 @@ class ExtremumMixin(MeasureMixin):
         low, high = dual.plain(first), dual.plain(last)
         if (low > high).any():
             raise UndecidableError("an extremum over an empty range")
+        with self._valued():
+            best, place = self._best(variable, (low, high, open_ended), sign, others, body)
+        algebra.noise = max(algebra.noise, 1e-7 if operator.startswith("arg") else 1e-12)
+        if algebra.xp is not numpy:
+            with self.scope.bound({self.bound_key(variable): Stored(place, outer)}):
+                value = body()
+            if dual.nested(value):
+                raise UndecidableError("the second derivative of an extremum")
+            if operator.startswith("arg") and isinstance(value, dual.Dual):
+                raise UndecidableError("the derivative of the place of an extremum")
+            if any(isinstance(part, dual.Dual) for part in (value, first, last)):
+                best = self._with_slopes(variable, place, (first, last), body)
+        return place if operator.startswith("arg") else best
+
+    @contextmanager
+    def _valued(self) -> Iterator[None]:
+        """Values alone: where the place is best, its own change does not count (the envelope theorem)."""
+        algebra = self.algebra
+        before = algebra.level, self.known
+        if algebra.xp is not numpy:
+            algebra.level, self.known = dual.new_level(), dict(self.known)
+        try:
+            yield
+        finally:
+            algebra.level, self.known = before
+
+    def _best(
+        self,
+        variable: Node,
+        part: tuple[Any, Any, list[bool]],
+        sign: float,
+        others: list[Node],
+        body: Callable[[], Any],
+    ) -> tuple[Any, Any]:
+        """The largest value (for ``sign`` -1 the smallest) on a part of a line, and its place."""
+        algebra = self.algebra
+        low, high, open_ended = part
+        outer = algebra.depth
         unit = numpy.linspace(0.0, 1.0, _NODES)
         for turn in range(_ROUNDS):
             points = low[..., None] + (high - low)[..., None] * unit
@@ -62,12 +101,8 @@ class ExtremumMixin(MeasureMixin):
                 del algebra.sizes[outer:]
             if value.ndim > outer + 1:
                 raise ProofreadError("an extremum of a vector or matrix", "take it of a number")
-            if dual.nested(value):
-                raise UndecidableError("the second derivative of an extremum")
-            if operator.startswith("arg") and isinstance(value, dual.Dual):
-                raise UndecidableError("the derivative of the place of an extremum")
-            # Without slopes: where the place is best, its own change does not count (the envelope theorem).
-            height = sign * dual.plain(value)
+            value = dual.plain(value)
+            height = sign * value
             height = numpy.where(numpy.isnan(height), -numpy.inf, height)
             for truth in allowed:
                 height = numpy.where(truth, height, -numpy.inf)
@@ -75,14 +110,11 @@ class ExtremumMixin(MeasureMixin):
                 _refuse_runaway(height, open_ended)
             index = numpy.argmax(height, axis=outer)[..., None]
             wide = numpy.broadcast_to(points, height.shape)
-            best = algebra.xp.take_along_axis(value, index, axis=outer)[..., 0]
+            best = numpy.take_along_axis(value, index, axis=outer)[..., 0]
             place = numpy.take_along_axis(wide, index, axis=outer)[..., 0]
             low = numpy.take_along_axis(wide, numpy.maximum(index - 1, 0), axis=outer)[..., 0]
             high = numpy.take_along_axis(wide, numpy.minimum(index + 1, unit.size - 1), axis=outer)[..., 0]
-        algebra.noise = max(algebra.noise, 1e-7 if operator.startswith("arg") else 1e-12)
-        if isinstance(value, dual.Dual) or isinstance(first, dual.Dual) or isinstance(last, dual.Dual):
-            best = self._with_slopes(variable, place, (first, last), body)
-        return place if operator.startswith("arg") else best
+        return best, place
 
     def _with_slopes(self, variable: Node, place: Any, ends: tuple[Any, Any], body: Callable[[], Any]) -> Any:
         """The formula at the best place; if that is an end of the range, it moves with this end."""

@@ -7,6 +7,7 @@ from typing import Any
 import sympy
 
 from proofread.rational import vanishes
+from proofread.sizes import larger
 
 # Where polynomials decide nothing, trees of expressions help only with small ones.
 _MAX_OPERATIONS = 300
@@ -38,7 +39,7 @@ def is_zero(expression: Any) -> bool | None:
         return True if fast else None
     if expression.has(sympy.sin, sympy.cos) and vanishes(_without_waves(expression)):
         return True
-    if sympy.count_ops(expression) > _MAX_OPERATIONS:
+    if larger(expression, _MAX_OPERATIONS):
         return None
     if sympy.expand(expression) == 0:
         return True

@@ -1,8 +1,8 @@
 """Exact integrals.
 
 Polynomials times exponentials of quadratic polynomials over the whole line are integrated by completing the
-square, polynomials times exponentials of linear ones by parts; everything else by SymPy, unless it has a form
-or a size with which SymPy only loses time.
+square, such exponentials between bounds by error functions, polynomials times exponentials of linear ones by
+parts; everything else by SymPy, unless it has a form or a size with which SymPy only loses time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import sympy
 from sympy.core.function import AppliedUndef
 
+from proofread.sizes import larger
 from proofread.values import CostlyError, UndecidableError
 
 _DEGREE = 8
@@ -32,16 +33,17 @@ def integral(value: Any, symbol: Any, low: Any, high: Any) -> Any:
     Raises:
         UndecidableError: if SymPy cannot do it, or would only lose time.
     """
-    if _hopeless(value, symbol) or sympy.count_ops(value) > _EXPANDED:
+    if larger(value, _EXPANDED) or _hopeless(value, symbol):
         raise CostlyError("an integral that SymPy cannot do")
     value = sympy.expand(value)
     if (low, high) == (-sympy.oo, sympy.oo):
         found = _gaussian(value, symbol)
     else:
         found = _exponential(value, symbol, low, high)
+        found = _bell(value, symbol, low, high) if found is None else found
     if found is not None:
         return found
-    if not value.is_polynomial(symbol) and sympy.count_ops(value) > _GENERAL:
+    if not value.is_polynomial(symbol) and larger(value, _GENERAL):
         raise CostlyError("an integral that SymPy cannot do")
     result = sympy.integrate(value, (symbol, low, high))
     if result.has(sympy.Integral, sympy.Piecewise, sympy.nan):
@@ -144,13 +146,41 @@ def _gaussian(value: Any, symbol: Any) -> Any:
     return total
 
 
+def _bell(value: Any, symbol: Any, low: Any, high: Any) -> Any:
+    """The integral of a sum of exponentials of quadratic polynomials between bounds, by error functions.
+
+    Returns:
+        The integral; None if a term has another form, or the sign of its quadratic part is not known.
+    """
+    total = sympy.Integer(0)
+    for term in sympy.Add.make_args(value):
+        exponent, part = _split(term, symbol)
+        if symbol in part.free_symbols or not exponent.is_polynomial(symbol):
+            return None
+        quadratic = sympy.Poly(exponent, symbol)
+        if quadratic.degree() != 2:
+            return None
+        second, first, constant = (quadratic.coeff_monomial(symbol**power) for power in (2, 1, 0))
+        half = sympy.factor(-second)
+        if not half.is_positive:
+            return None
+        middle = sympy.cancel(first / (2 * half))
+        above, below = (
+            sympy.sign(end) if end.is_infinite else sympy.erf(sympy.sqrt(half) * (end - middle))
+            for end in (high, low)
+        )
+        peak = sympy.exp(sympy.cancel(constant + first**2 / (4 * half)))
+        total += part * peak * sympy.sqrt(sympy.pi / half) / 2 * (above - below)
+    return total
+
+
 def gaussian_mean(value: Any, units: list[Any]) -> Any:
     """Mean of a polynomial in independent standard normal symbols.
 
     Raises:
         UndecidableError: if the value is not a polynomial in them.
     """
-    if sympy.count_ops(value) > _OPERATIONS:
+    if larger(value, _OPERATIONS):
         raise CostlyError("the mean of too large a formula")
     expanded = sympy.expand(sympy.expand_log(sympy.expand(value), force=True))
     try:

@@ -50,6 +50,7 @@ class Numeric:
         self.sizes = [draws]
         self.noise = 0.0
         self.trouble: Any = None
+        self.level = 0  # slopes of this level and those below are left out of what is looked up
 
     @property
     def depth(self) -> int:
@@ -59,7 +60,7 @@ class Numeric:
     def with_module(self, module: Any) -> Numeric:
         """The same state with another array module."""
         other = Numeric(self.sizes[0], module)
-        other.sizes = list(self.sizes)
+        other.sizes, other.level = list(self.sizes), self.level
         return other
 
     def rank(self, value: Any) -> int:
@@ -72,7 +73,11 @@ class Numeric:
 
     def lift(self, value: Any, depth: int) -> Any:
         """A value made with ``depth`` batch axes, with as many as there are now."""
-        if isinstance(value, (int, float)) or depth == self.depth:
+        if isinstance(value, (int, float)):
+            return value
+        if self.level:
+            value = dual.without(value, self.level)
+        if depth == self.depth:
             return value
         return value.reshape(*value.shape[:depth], *(1,) * (self.depth - depth), *value.shape[depth:])
 
@@ -312,7 +317,7 @@ class Numeric:
 
     def look_up(self, table: Table, outcomes: list[Outcome], step: int | None, logits: Any = None) -> Any:
         """Entries of a table at outcomes (one for each argument)."""
-        data = table.data if logits is None else logits
+        data = dual.without(table.data if logits is None else logits, self.level)
         if step is not None:
             data = data[:, step]
         draws = numpy.arange(data.shape[0]).reshape((-1,) + (1,) * (self.depth - 1))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import sympy
 
 from proofread.blocks import blocks
 from proofread.errors import ProofreadError
+from proofread.sizes import larger
 from proofread.values import Outcome, Table, UndecidableError
 
 _FUNCTIONS: dict[str, Any] = {
@@ -27,6 +29,7 @@ _FUNCTIONS: dict[str, Any] = {
 
 
 _FACTORED = 60
+_WRITTEN_OUT = 3  # size of a determinant
 
 
 class Symbolic:
@@ -111,7 +114,7 @@ class Symbolic:
             if a.shape[0] != a.shape[1]:
                 raise ProofreadError(f"cannot raise {self.describe(a)} to this power", r"write x^\top x")
             return a.inv() if b == -1 else a ** int(b)
-        small = not getattr(b, "is_integer", True) and sympy.count_ops(a) <= _FACTORED
+        small = not getattr(b, "is_integer", True) and not larger(a, _FACTORED)
         if small and a.is_positive is None and a.is_rational_function():
             # In factorised form SymPy sees that 1 - 1/(1 + u) = u/(1 + u) is positive.
             a = sympy.factor(a)
@@ -140,7 +143,16 @@ class Symbolic:
 
     def determinant(self, a: Any) -> Any:
         """Determinant."""
-        return a.det(method="berkowitz") if self.rank(a) else a
+        if not self.rank(a):
+            return a
+        if not 2 <= a.shape[0] <= _WRITTEN_OUT:
+            return a.det(method="berkowitz")
+        # Written out: SymPy would simplify it, which may cost seconds; polynomials compare it as it is.
+        rows, total = range(a.shape[0]), sympy.Integer(0)
+        for order in permutations(rows):
+            turns = sum(order[j] > order[i] for i in rows for j in range(i))
+            total += (-1) ** turns * sympy.Mul(*(a[row, order[row]] for row in rows))
+        return total
 
     def trace(self, a: Any) -> Any:
         """Trace."""

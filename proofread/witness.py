@@ -20,6 +20,7 @@ from proofread.interpret import Model
 from proofread.numeric import Numeric
 from proofread.parser import parse_expression
 from proofread.scope import Scope, key
+from proofread.sizes import larger
 from proofread.symbolic import Symbolic
 from proofread.tree import Node, walk
 from proofread.values import MINIMUM_DRAWS, CostlyError, Domain, Outcome, Stored, UndecidableError
@@ -252,7 +253,7 @@ class SymbolicWitness:
 
 def _has_sign(difference: Any, relation: str) -> bool:
     """Whether SymPy knows that a difference is positive (or not negative), as it stands or factorised."""
-    if sympy.count_ops(difference) > _SIGNED:
+    if larger(difference, _SIGNED):
         return False  # beyond this size the questions cost seconds, and the answer is "not known"
     question = "is_positive" if relation in ("<", ">") else "is_nonnegative"
     if getattr(difference, question):

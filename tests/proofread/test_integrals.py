@@ -7,6 +7,8 @@ import pytest
 import sympy
 
 from proofread.integrals import integral
+from proofread.sizes import larger
+from proofread.symbolic import Symbolic
 from proofread.values import UndecidableError
 
 x = sympy.Symbol("x", real=True)
@@ -43,3 +45,27 @@ def test_softmax_weights_are_refused_at_once():
 
 def test_polynomials_are_integrated():
     assert integral(x**2, x, 0, m) == m**3 / 3
+
+
+@pytest.mark.parametrize("ends", [(m, sympy.oo), (-sympy.oo, m), (m, c)])
+def test_bells_between_bounds_agree_with_quadrature(ends):
+    bell = 2 * sympy.exp(-s * x**2 + c * x) + sympy.exp(-((x - m) ** 2) / 2)
+    found = integral(bell, x, *ends)
+    assert not found.has(sympy.Integral)
+    low, high = (float(sympy.Max(-30, sympy.Min(30, end)).subs(VALUES)) for end in ends)
+    places = numpy.linspace(low, high, 200_001)
+    heights = sympy.lambdify(x, bell.subs(VALUES))(places)
+    assert float(found.subs(VALUES)) == pytest.approx(numpy.trapezoid(heights, places), abs=1e-7)
+
+
+def test_sizes_of_formulas_are_those_of_sympy():
+    for formula in (x, x / c / s, -m, sum(x**k / (c + k) for k in range(40)), sympy.sqrt(1 / (x - m))):
+        operations = sympy.count_ops(formula)
+        assert not larger(formula, operations)
+        assert larger(formula, operations - 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_determinants_are_those_of_sympy(size):
+    matrix = sympy.Matrix(size, size, lambda i, j: sympy.Symbol(f"a_{i}{j}"))
+    assert sympy.expand(Symbolic().determinant(matrix) - matrix.det(method="berkowitz")) == 0
