@@ -176,16 +176,25 @@ def mutants_of(equation: Equation) -> Iterator[Mutant]:
             for position, node in enumerate(statement.operands):
                 yield from _of_side(statement, position, node, line + max(position, 1))
             for position, relation in enumerate(statement.relations):
+                pair = statement.operands[position], statement.operands[position + 1]
+                place = line + position + 1
                 if relation in _REVERSED:
-                    pair = statement.operands[position], statement.operands[position + 1]
-                    name = f"line {line + position + 1}: {relation} reversed"
-                    yield Mutant(name, line + position + 1, pair, _REVERSED[relation])
+                    yield Mutant(f"line {place}: {relation} reversed", place, pair, _REVERSED[relation])
+                elif relation in EQUALITIES and not any(_changes(node) for node in pair):
+                    wrong = Add(("-",), (pair[1],), span=pair[1].span)
+                    name = f"line {place}: sign of {pretty(pair[1])}"
+                    yield Mutant(name, place, (pair[0], wrong), relation, pair[1], wrong)
             line += len(statement.relations)
         elif isinstance(statement, Logical):
             for position, connective in enumerate(statement.connectives):
                 pair = statement.parts[position], statement.parts[position + 1]
                 yield from _of_connective(pair, connective, line + position + 1)
             line += len(statement.connectives)
+
+
+def _changes(node: Node) -> bool:
+    """Whether some mistake shows in a side; where none does in either, its sign is flipped as a whole."""
+    return any(pretty(wrong) != pretty(node) for _, wrong in variants(node))
 
 
 def _of_connective(pair: tuple[Node, Node], connective: str, line: int) -> Iterator[Mutant]:

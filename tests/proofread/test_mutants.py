@@ -140,3 +140,11 @@ def test_vector_gaussians_with_swapped_arguments_die() -> None:
     meaning = model(vector("m", "x"), positive_definite("S"))
     found = report(r"\log \mathcal{N}(x; m, S) = \log \mathcal{N}(m; x, S)", meaning)
     assert found.survivors == [] and found.killed > 0
+
+
+def test_a_line_in_which_nothing_can_be_changed_gets_its_sign_flipped() -> None:
+    expected = {"line 1: sign of y"}
+    assert {mutant.name for mutant in mutants_of(parse(Source("x = y", "test.qmd")))} == expected
+    found = report("x = y", model(real("x"), define("y = x")))
+    assert (found.total, found.killed, found.survivors) == (1, 1, [])
+    assert not {mutant.name for mutant in mutants_of(parse(Source("x = 2 y", "test.qmd")))} & expected
